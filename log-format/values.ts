@@ -1,0 +1,124 @@
+import type { Serial } from './serial.js'
+
+/** What may stand under a key or in a mutation: JSON with integers and finite floats, no `undefined`. */
+export type JsonValue =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly JsonValue[]
+  | { readonly [name: string]: JsonValue }
+
+/** `{user}/.config`. Times are ms since the epoch. Verifiers are in the vault, never here. */
+export interface UserValue {
+  readonly created: number
+  readonly modified?: number
+  readonly email?: JsonValue
+  readonly title?: JsonValue
+  readonly description?: JsonValue
+  readonly custom_data?: JsonValue
+}
+
+/** What both types of index have. */
+interface IndexCommon {
+  readonly created: number
+  readonly volatile: boolean
+  /** Who may read: user names, `:group`, `:ANONYMOUS:`, `:AUTHENTICATED:`. Absent means everyone. */
+  readonly acl_read?: readonly string[]
+  readonly title?: JsonValue
+  readonly description?: JsonValue
+  readonly custom_data?: JsonValue
+}
+
+/** `{user}/{index}/.config` of an index that takes uploads. `bases` are `user/index`. */
+export interface StageIndexValue extends IndexCommon {
+  readonly type: 'stage'
+  readonly acl_upload: readonly string[]
+  readonly acl_toxresult_upload?: readonly string[]
+  readonly bases: readonly string[]
+  readonly mirror_whitelist: readonly string[]
+  readonly mirror_whitelist_inheritance: 'intersection' | 'union'
+}
+
+/** `{user}/{index}/.config` of an index backed by an upstream. `mirror_url` carries no credentials. */
+export interface MirrorIndexValue extends IndexCommon {
+  readonly type: 'mirror'
+  readonly mirror_url?: string
+  readonly mirror_web_url_fmt?: string
+  readonly mirror_cache_expiry?: number
+  readonly mirror_no_project_list?: boolean
+  readonly mirror_use_external_urls?: boolean
+  readonly mirror_ignore_serial_header?: boolean
+}
+
+export type IndexValue = StageIndexValue | MirrorIndexValue
+
+/** `{user}/{index}/{project}/.config`: the project exists; `name` is its first spelling. */
+export interface ProjectValue {
+  readonly name: string
+  readonly created: number
+}
+
+/**
+ * `{user}/{index}/{project}/{version}/.config`: metadata under the names of
+ * `spec/server-http.md` 8.3; a scalar that was not given is `""`, a list `[]`.
+ */
+export interface VersionValue {
+  readonly created: number
+  readonly metadata: { readonly [field: string]: string | readonly string[] }
+  /** PEP 592, of the whole version; a reason may be empty. Absent: not yanked. */
+  readonly yanked?: string
+}
+
+export type LinkRel = 'releasefile' | 'doczip' | 'toxresult'
+
+/** One line of a link's history. `when` is ms since the epoch. */
+export interface LinkLogEntry {
+  readonly what: 'upload' | 'push' | 'overwrite'
+  readonly who: string | null
+  readonly when: number
+  readonly dst?: string
+  readonly src?: string
+  /** With `overwrite`: how often this file name was replaced on this index. */
+  readonly count?: number
+}
+
+/**
+ * `{user}/{index}/{project}/{version}/+link/{basename}`: one file of a
+ * version. `sha256` is lower-case hex and names the blob; `dir` is the two
+ * folders of its public path, `abc/0123456789abc`.
+ */
+export interface LinkValue {
+  readonly rel: LinkRel
+  readonly sha256: string
+  readonly size: number
+  readonly dir: string
+  /** When the file entered this index, ms since the epoch (PEP 700 `upload-time`). */
+  readonly time: number
+  /** Orders the links of a version: grows with every link added to it. */
+  readonly order: number
+  readonly log: readonly LinkLogEntry[]
+  /** Of a tox result: basename of the release file it reports on. */
+  readonly forFile?: string
+  readonly requiresPython?: string
+  /** PEP 592, of this file alone; a reason may be empty. Absent: not yanked by itself. */
+  readonly yanked?: string
+  /** PEP 658: sha256 and size of the core metadata blob served at `{file}.metadata`. */
+  readonly coreMetadata?: { readonly sha256: string; readonly size: number }
+}
+
+/** `{user}/{index}/+f/{a}/{b}/{basename}`: a public file path that was handed out. Times are ms since the epoch. */
+export interface FileValue {
+  readonly sha256: string
+  readonly size: number
+  readonly lastModified: number
+  readonly project: string
+  /** Versions of the project that link to this path: one, unless equal bytes of equal name stand in several. */
+  readonly versions: readonly string[]
+}
+
+/** Which serial a value was written at, beside the value. */
+export interface Stored<V> {
+  readonly value: V
+  readonly serial: Serial
+}
