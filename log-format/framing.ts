@@ -1,0 +1,75 @@
+import { DIGEST_BYTES, MAX_ENTRY_BYTES } from './codec.js'
+import { FormatError } from './errors.js'
+
+/** Bytes in front of an entry on the wire: its length as 32 bits, most significant first, then its digest. */
+export const FRAME_HEADER_BYTES = 4 + DIGEST_BYTES
+
+export interface Frame {
+  readonly digest: Uint8Array
+  /** The entry's bytes, unchanged. */
+  readonly bytes: Uint8Array
+}
+
+export function frameHeader(bytes: Uint8Array, digest: Uint8Array): Uint8Array {
+  const header = new Uint8Array(FRAME_HEADER_BYTES)
+  new DataView(header.buffer).setUint32(0, bytes.length)
+  header.set(digest, 4)
+  return header
+}
+
+/**
+ * Takes frames out of a stream that arrives in pieces. Holds at most one
+ * unfinished frame; a length beyond the largest entry is rejected before
+ * anything is kept for it.
+ */
+export class FrameReader {
+  #pieces: Uint8Array[] = []
+  #held = 0
+  #offset = 0
+
+  /** Complete frames so far, in order. Throws a {@link FormatError} for a length that cannot be. */
+  push(piece: Uint8Array): Frame[] {
+    if (piece.length > 0) this.#pieces.push(piece)
+    this.#held += piece.length
+    const frames: Frame[] = []
+    for (let frame = this.#next(); frame !== undefined; frame = this.#next()) frames.push(frame)
+    return frames
+  }
+
+  /** Bytes of an unfinished frame; a stream that ends with any was cut off. */
+  get pending(): number {
+    return this.#held
+  }
+
+  #next(): Frame | undefined {
+    if (this.#held < FRAME_HEADER_BYTES) return undefined
+    const header = this.#peek(FRAME_HEADER_BYTES)
+    const length = new DataView(header.buffer, header.byteOffset).getUint32(0)
+    if (length < 2 || length > MAX_ENTRY_BYTES) {
+      throw new FormatError(`a frame of ${length} bytes`, `stream offset ${this.#offset}`)
+    }
+    const total = FRAME_HEADER_BYTES + length
+    if (this.#held < total) return undefined
+    const all = this.#peek(total)
+    this.#drop(total)
+    return { digest: all.slice(4, FRAME_HEADER_BYTES), bytes: all.slice(FRAME_HEADER_BYTES) }
+  }
+
+  /** The first bytes as one piece; joins the pieces only when the first does not hold enough. */
+  #peek(length: number): Uint8Array {
+    const first = this.#pieces[0]
+    if (first !== undefined && first.length >= length) return first.subarray(0, length)
+    const joined = Buffer.concat(this.#pieces)
+    this.#pieces = [joined]
+    return joined.subarray(0, length)
+  }
+
+  #drop(length: number): void {
+    const first = this.#pieces[0]
+    if (first === undefined) return
+    this.#held -= length
+    this.#offset += length
+    if (first.length === length) this.#pieces.shift()
+    else this.#pieces[0] = first.subarray(length)
+  }
+}

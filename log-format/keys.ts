@@ -1,0 +1,38 @@
+import { definePattern, type KeyPattern } from './key-pattern.js'
+import type { FileValue, IndexValue, JsonValue, LinkValue, ProjectValue, UserValue, VersionValue } from './values.js'
+
+/**
+ * The catalogue of keyfs keys. The paths stand in every entry and never change
+ * their meaning; new families may be added. No value grows with the number of
+ * its siblings: a listing is a scan over keys.
+ */
+export const keys = {
+  user: definePattern<UserValue>()('user', '{user}/.config'),
+  index: definePattern<IndexValue>()('index', '{user}/{index}/.config'),
+  project: definePattern<ProjectValue>()('project', '{user}/{index}/{project}/.config'),
+  version: definePattern<VersionValue>()('version', '{user}/{index}/{project}/{version}/.config'),
+  link: definePattern<LinkValue>()('link', '{user}/{index}/{project}/{version}/+link/{basename}'),
+  file: definePattern<FileValue>()('file', '{user}/{index}/+f/{dirA}/{dirB}/{basename}'),
+}
+
+/** Family of paths that no pattern here knows: written by a newer release, carried and kept, read by nobody. */
+export const FOREIGN_FAMILY = 'foreign'
+
+const PATTERNS: readonly KeyPattern<string, unknown>[] = Object.values(keys)
+
+export interface LocatedPath {
+  readonly family: string
+  readonly segments: readonly string[]
+}
+
+/** Which family a logged path belongs to, and its parameters. */
+export function locatePath(path: string): LocatedPath {
+  const parts = path.split('/')
+  for (const pattern of PATTERNS) {
+    const segments = pattern.parse(parts)
+    if (segments !== undefined) return { family: pattern.family, segments }
+  }
+  return { family: FOREIGN_FAMILY, segments: [path] }
+}
+
+export type StoredValue = UserValue | IndexValue | ProjectValue | VersionValue | LinkValue | FileValue | JsonValue

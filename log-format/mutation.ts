@@ -1,0 +1,126 @@
+import { FormatError } from './errors.js'
+import type { JsonValue } from './values.js'
+
+/** Settings of an index by name, as asked for or as they were. */
+export type Settings = { readonly [name: string]: JsonValue }
+
+interface OnUser {
+  readonly user: string
+}
+interface OnIndex extends OnUser {
+  readonly index: string
+}
+interface OnProject extends OnIndex {
+  readonly project: string
+}
+interface OnVersion extends OnProject {
+  readonly version: string
+}
+interface OnFile extends OnVersion {
+  readonly file: string
+}
+interface Content {
+  readonly sha256: string
+  readonly size: number
+}
+
+/**
+ * What was asked for, by kind. A closed union for writers; it is what the
+ * timeline, the audit view and web hooks show, in words, years later.
+ */
+export type Mutation =
+  | { readonly kind: 'server-initialised' }
+  | ({ readonly kind: 'user-created' } & OnUser)
+  | ({ readonly kind: 'user-modified'; readonly fields: readonly string[] } & OnUser)
+  | ({ readonly kind: 'user-deleted' } & OnUser)
+  | ({ readonly kind: 'index-created'; readonly settings: Settings } & OnIndex)
+  | ({ readonly kind: 'index-modified'; readonly before: Settings; readonly after: Settings } & OnIndex)
+  | ({ readonly kind: 'index-deleted' } & OnIndex)
+  | ({ readonly kind: 'version-registered' } & OnVersion)
+  | ({ readonly kind: 'file-uploaded'; readonly replaced?: string } & OnFile & Content)
+  | ({ readonly kind: 'docs-uploaded'; readonly replaced?: string } & OnFile & Content)
+  | ({ readonly kind: 'toxresult-attached'; readonly toxresult: string } & OnFile & Content)
+  | ({ readonly kind: 'release-pushed'; readonly source: string; readonly files: readonly string[] } & OnVersion)
+  | ({ readonly kind: 'file-removed'; readonly forced?: boolean } & OnFile)
+  | ({ readonly kind: 'version-removed'; readonly forced?: boolean } & OnVersion)
+  | ({ readonly kind: 'project-removed'; readonly forced?: boolean } & OnProject)
+  /** PEP 592. `reason` absent: the yank was taken back. `file` absent: the whole version. */
+  | ({ readonly kind: 'file-yanked'; readonly file?: string; readonly reason?: string } & OnVersion)
+  | ({ readonly kind: 'mirror-project-changed'; readonly added: readonly string[]; readonly removed: readonly string[] } & OnProject)
+
+export type MutationKind = Mutation['kind']
+
+/** A mutation written by a newer release: carried and shown by its kind, understood by nobody here. */
+export interface ForeignMutation {
+  readonly kind: string
+  readonly [field: string]: JsonValue
+}
+
+type FieldType = 'string' | 'number' | 'boolean' | 'strings' | 'object'
+interface FieldRules {
+  readonly [field: string]: FieldType | `${FieldType}?`
+}
+
+const ON_USER: FieldRules = { user: 'string' }
+const ON_INDEX: FieldRules = { ...ON_USER, index: 'string' }
+const ON_PROJECT: FieldRules = { ...ON_INDEX, project: 'string' }
+const ON_VERSION: FieldRules = { ...ON_PROJECT, version: 'string' }
+const ON_FILE: FieldRules = { ...ON_VERSION, file: 'string' }
+const CONTENT: FieldRules = { sha256: 'string', size: 'number' }
+
+const RULES: Record<MutationKind, FieldRules> = {
+  'server-initialised': {},
+  'user-created': ON_USER,
+  'user-modified': { ...ON_USER, fields: 'strings' },
+  'user-deleted': ON_USER,
+  'index-created': { ...ON_INDEX, settings: 'object' },
+  'index-modified': { ...ON_INDEX, before: 'object', after: 'object' },
+  'index-deleted': ON_INDEX,
+  'version-registered': ON_VERSION,
+  'file-uploaded': { ...ON_FILE, ...CONTENT, replaced: 'string?' },
+  'docs-uploaded': { ...ON_FILE, ...CONTENT, replaced: 'string?' },
+  'toxresult-attached': { ...ON_FILE, ...CONTENT, toxresult: 'string' },
+  'release-pushed': { ...ON_VERSION, source: 'string', files: 'strings' },
+  'file-removed': { ...ON_FILE, forced: 'boolean?' },
+  'version-removed': { ...ON_VERSION, forced: 'boolean?' },
+  'project-removed': { ...ON_PROJECT, forced: 'boolean?' },
+  'file-yanked': { ...ON_VERSION, file: 'string?', reason: 'string?' },
+  'mirror-project-changed': { ...ON_PROJECT, added: 'strings', removed: 'strings' },
+}
+
+/** Checks the fields of a kind known here; a foreign kind passes as it is. Throws a {@link FormatError}. */
+export function checkMutation(value: JsonValue): Mutation | ForeignMutation {
+  if (!isObject(value)) throw new FormatError('a mutation is not a map', 'mutation')
+  const kind = value['kind']
+  if (typeof kind !== 'string') throw new FormatError('a mutation has no kind', 'mutation.kind')
+  if (!isMutationKind(kind)) return { ...value, kind }
+
+  for (const [field, rule] of Object.entries(RULES[kind])) {
+    const optional = rule.endsWith('?')
+    const type = (optional ? rule.slice(0, -1) : rule) as FieldType
+    const found = value[field]
+    if (found === undefined ? !optional : !hasType(found, type)) {
+      throw new FormatError(`${kind} wants ${field} to be ${type}`, `mutation.${field}`)
+    }
+  }
+  return { ...value, kind } as Mutation
+}
+
+export function isMutationKind(kind: string): kind is MutationKind {
+  return Object.hasOwn(RULES, kind)
+}
+
+function isObject(value: JsonValue): value is { readonly [name: string]: JsonValue } {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function hasType(value: JsonValue, type: FieldType): boolean {
+  switch (type) {
+    case 'strings':
+      return Array.isArray(value) && value.every((item) => typeof item === 'string')
+    case 'object':
+      return isObject(value)
+    default:
+      return typeof value === type
+  }
+}

@@ -1,0 +1,161 @@
+import { Level } from 'level'
+import type { IteratorOptions } from 'classic-level'
+import { Refusal } from '#log-format/api/refusal.js'
+
+declare module 'level' {
+  // The published types leave out the synchronous read and the `undefined` of a miss.
+  interface Level<KDefault = string, VDefault = string> {
+    getSync(key: KDefault): VDefault | undefined
+  }
+}
+
+export interface RowPut {
+  readonly type: 'put'
+  readonly key: string
+  readonly value: Uint8Array
+}
+export interface RowDelete {
+  readonly type: 'del'
+  readonly key: string
+}
+export type RowOperation = RowPut | RowDelete
+
+/** From `gte` or `gt` up to, not including, `lt`; in the byte order of UTF-8. */
+export interface RowRange {
+  readonly gte?: string
+  readonly gt?: string
+  readonly lt: string
+  readonly reverse?: boolean
+  readonly limit?: number
+}
+
+/** Rows taken from LevelDB at a time: enough to amortise the hop to its thread. */
+const ROWS_AT_A_TIME = 1000
+
+/** LevelDB as ordered text keys with byte values. One process holds it. */
+export class Database {
+  readonly #level: Level<string, Uint8Array>
+
+  private constructor(level: Level<string, Uint8Array>) {
+    this.#level = level
+  }
+
+  /** Refuses `conflict` when another process holds the folder. */
+  static async open(folder: string): Promise<Database> {
+    const level = new Level<string, Uint8Array>(folder, { keyEncoding: 'utf8', valueEncoding: 'view' })
+    try {
+      await level.open()
+    } catch (error) {
+      if (isLocked(error)) {
+        throw new Refusal('conflict', `another process uses ${folder}; stop it, or choose another --serverdir`, {
+          cause: error,
+        })
+      }
+      throw error
+    }
+    return new Database(level)
+  }
+
+  get(key: string): Uint8Array | undefined {
+    return this.#level.getSync(key)
+  }
+
+  /** Applies all or none; with `sync` they are on the disk when it resolves. */
+  async write(operations: RowOperation[], options: { readonly sync: boolean }): Promise<void> {
+    await this.#level.batch(operations, options)
+  }
+
+  /** A cursor over the rows as they are now; later writes do not show. */
+  cursor(range: RowRange): RowCursor {
+    return new RowCursor(this.#iterator(range))
+  }
+
+  /** The rows as they are at the call, in batches. */
+  async *batches(range: RowRange): AsyncGenerator<[string, Uint8Array][]> {
+    const iterator = this.#iterator(range)
+    try {
+      for (;;) {
+        const rows = await iterator.nextv(ROWS_AT_A_TIME)
+        if (rows.length === 0) return
+        yield rows
+      }
+    } finally {
+      await iterator.close()
+    }
+  }
+
+  async first(range: RowRange): Promise<[string, Uint8Array] | undefined> {
+    for await (const rows of this.batches({ ...range, limit: 1 })) return rows[0]
+    return undefined
+  }
+
+  async clear(range: { readonly gte: string; readonly lt: string }): Promise<void> {
+    await this.#level.clear(range)
+  }
+
+  async close(): Promise<void> {
+    await this.#level.close()
+  }
+
+  #iterator(range: RowRange): LevelIterator {
+    const options: IteratorOptions<string, Uint8Array> = { ...range, highWaterMarkBytes: 1 << 20 }
+    return this.#level.iterator<string, Uint8Array>(options)
+  }
+}
+
+interface LevelIterator {
+  nextv(size: number): Promise<[string, Uint8Array][]>
+  seek(key: string): void
+  close(): Promise<void>
+}
+
+/** Walks rows in order and can jump forward; must be closed. */
+export class RowCursor {
+  readonly #iterator: LevelIterator
+  #rows: [string, Uint8Array][] = []
+  #next = 0
+  #ended = false
+  #want = 64
+
+  constructor(iterator: LevelIterator) {
+    this.#iterator = iterator
+  }
+
+  /** The row at the cursor, without moving; undefined behind the last one. */
+  async peek(): Promise<[string, Uint8Array] | undefined> {
+    if (this.#next >= this.#rows.length && !this.#ended) {
+      this.#rows = await this.#iterator.nextv(this.#want)
+      this.#next = 0
+      this.#want = Math.min(this.#want * 4, ROWS_AT_A_TIME)
+      this.#ended = this.#rows.length === 0
+    }
+    return this.#rows[this.#next]
+  }
+
+  /** The row at the cursor if it was already fetched: spares a promise for each row of a long walk. */
+  held(): [string, Uint8Array] | undefined {
+    return this.#rows[this.#next]
+  }
+
+  advance(): void {
+    this.#next += 1
+  }
+
+  /** Moves forward to the first row at or behind `key`. */
+  seek(key: string): void {
+    this.#iterator.seek(key)
+    this.#rows = []
+    this.#next = 0
+    this.#ended = false
+    this.#want = 16
+  }
+
+  async close(): Promise<void> {
+    await this.#iterator.close()
+  }
+}
+
+function isLocked(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined
+  return cause instanceof Error && 'code' in cause && cause.code === 'LEVEL_LOCKED'
+}

@@ -1,0 +1,108 @@
+import type { Serial } from '#log-format/serial.js'
+import { toSerial } from '#log-format/serial.js'
+
+/**
+ * Layout of the rows in LevelDB. Every key starts with the letter of its kind;
+ * segments are joined by NUL, which no name may contain, so that byte order
+ * is the order of the segments.
+ *
+ *     e SERIAL                          entry bytes
+ *     k FAMILY ␀ SEGMENTS               value of a key at head: 6 bytes of serial, then msgpack
+ *     o FAMILY ␀ SEGMENTS ␀ INVERTED    value it had before: 6 bytes of the serial that ended it, then the row it was
+ *     p PROJECTION ␀ ROW                projection rows
+ *     s NAME                            secrets of the vault
+ *     c NAME                            cursors of subscriptions
+ *     m NAME                            format version, node id, shapes of the projections
+ */
+const SERIAL_DIGITS = 15
+const LARGEST = 10 ** SERIAL_DIGITS - 1
+
+/** Bytes of a serial in front of a value. */
+export const SERIAL_BYTES = 6
+
+export function entryRow(serial: Serial): string {
+  return `e${digits(serial)}`
+}
+
+export function serialOfEntryRow(row: string): Serial {
+  return toSerial(Number(row.slice(1)))
+}
+
+export const ENTRY_ROWS = { gte: 'e', lt: 'f' }
+export const KEY_ROWS = { gte: 'k', lt: 'l' }
+export const OLD_ROWS = { gte: 'o', lt: 'p' }
+export const PROJECTION_ROWS = { gte: 'p', lt: 'q' }
+export const SECRET_ROWS = { gte: 's', lt: 't' }
+
+/** `FAMILY ␀ SEGMENTS`: what names a key in both the head rows and the old ones. */
+export function keyName(family: string, segments: readonly string[]): string {
+  return `${family}\0${segments.join('\0')}`
+}
+
+export function keyRow(name: string): string {
+  return `k${name}`
+}
+
+export function oldRow(name: string, serial: Serial): string {
+  return `o${name}\0${digits(LARGEST - serial)}`
+}
+
+/** Behind every old row of the key. */
+export function endOfOldRows(name: string): string {
+  return `o${name}\0:`
+}
+
+/** The key's name out of a row of either kind. */
+export function nameOfKeyRow(row: string): string {
+  return row.slice(1)
+}
+
+export function nameOfOldRow(row: string): string {
+  return row.slice(1, -(SERIAL_DIGITS + 1))
+}
+
+export function segmentsOfName(name: string): string[] {
+  return name.split('\0').slice(1)
+}
+
+/** Names that start with these segments: from, and up to but not including. */
+export function nameRange(family: string, segments: readonly string[]): { readonly from: string; readonly to: string } {
+  const stem = [family, ...segments].join('\0')
+  return { from: `${stem}\0`, to: `${stem}\x01` }
+}
+
+export function projectionRow(projection: string, row: string): string {
+  return `p${projection}\0${row}`
+}
+
+export function secretRow(name: string): string {
+  return `s${name}`
+}
+
+export function cursorRow(name: string): string {
+  return `c${name}`
+}
+
+export function metaRow(name: string): string {
+  return `m${name}`
+}
+
+/** `serial`, then `bytes`. */
+export function stampBytes(serial: Serial, bytes: Uint8Array): Uint8Array {
+  const stamped = Buffer.allocUnsafe(SERIAL_BYTES + bytes.length)
+  stamped.writeUIntBE(serial, 0, SERIAL_BYTES)
+  stamped.set(bytes, SERIAL_BYTES)
+  return stamped
+}
+
+export function stampOf(bytes: Uint8Array): Serial {
+  return toSerial(Buffer.from(bytes.buffer, bytes.byteOffset, SERIAL_BYTES).readUIntBE(0, SERIAL_BYTES))
+}
+
+export function withoutStamp(bytes: Uint8Array): Uint8Array {
+  return bytes.subarray(SERIAL_BYTES)
+}
+
+function digits(value: number): string {
+  return String(value).padStart(SERIAL_DIGITS, '0')
+}
