@@ -60,6 +60,11 @@ export class Database {
     return this.#level.getSync(key)
   }
 
+  /** Reads many rows away from the main thread; undefined where there is none. */
+  async getMany(keys: string[]): Promise<(Uint8Array | undefined)[]> {
+    return this.#level.getMany(keys)
+  }
+
   /** Applies all or none; with `sync` they are on the disk when it resolves. */
   async write(operations: RowOperation[], options: { readonly sync: boolean }): Promise<void> {
     await this.#level.batch(operations, options)

@@ -12,7 +12,7 @@ import { toSerial } from '#log-format/serial.js'
  *     p PROJECTION ␀ ROW                projection rows
  *     s NAME                            secrets of the vault
  *     c NAME                            cursors of subscriptions
- *     m NAME                            format version, node id, shapes of the projections
+ *     m NAME                            format version, node id, head digest, shapes of the projections
  */
 const SERIAL_DIGITS = 15
 const LARGEST = 10 ** SERIAL_DIGITS - 1
@@ -86,6 +86,9 @@ export function cursorRow(name: string): string {
 export function metaRow(name: string): string {
   return `m${name}`
 }
+
+/** Digest of the newest entry, which has no successor to hold it. */
+export const HEAD_DIGEST_ROW = metaRow('head-digest')
 
 /** `serial`, then `bytes`. */
 export function stampBytes(serial: Serial, bytes: Uint8Array): Uint8Array {

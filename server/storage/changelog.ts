@@ -1,0 +1,55 @@
+import { type ChainHead, digestHex, EMPTY_CHAIN, entryDigest } from '#log-format/chain.js'
+import { decodeEntry } from '#log-format/codec.js'
+import { ChainError } from '#log-format/errors.js'
+import { NO_SERIAL, nextSerial, type Serial } from '#log-format/serial.js'
+import type { Database } from './database.js'
+import type { Append, EntryStore, StoredEntry } from './entry-store.js'
+import { ENTRY_ROWS, entryRow, HEAD_DIGEST_ROW, serialOfEntryRow } from './rows.js'
+
+/** The log in LevelDB: an entry and the rows that follow from it are one batch. */
+export class Changelog implements EntryStore {
+  readonly #db: Database
+  #head: ChainHead
+
+  private constructor(db: Database, head: ChainHead) {
+    this.#db = db
+    this.#head = head
+  }
+
+  static async open(db: Database): Promise<Changelog> {
+    const newest = await db.first({ ...ENTRY_ROWS, reverse: true })
+    if (newest === undefined) return new Changelog(db, EMPTY_CHAIN)
+    const head = headOf(newest[1])
+    const noted = db.get(HEAD_DIGEST_ROW)
+    if (noted === undefined || Buffer.compare(noted, head.digest) !== 0) {
+      throw new ChainError(head.serial, `its digest is ${digestHex(head.digest)}, not the one noted when it was written`)
+    }
+    return new Changelog(db, head)
+  }
+
+  get head(): ChainHead {
+    return this.#head
+  }
+
+  async append({ expected, entries, head, rows }: Append): Promise<void> {
+    if (this.#head.serial !== expected) {
+      throw new Error(`the log is at serial ${this.#head.serial}, not at ${expected}`)
+    }
+    const operations = entries.map(({ serial, bytes }) => ({ type: 'put' as const, key: entryRow(serial), value: bytes }))
+    const digest = { type: 'put' as const, key: HEAD_DIGEST_ROW, value: head.digest }
+    await this.#db.write([...operations, ...rows, digest], { sync: true })
+    this.#head = head
+  }
+
+  async *read(from: Serial, to: Serial = nextSerial(this.#head.serial)): AsyncGenerator<readonly StoredEntry[]> {
+    if (from >= to || to === NO_SERIAL) return
+    for await (const rows of this.#db.batches({ gte: entryRow(from), lt: entryRow(to) })) {
+      yield rows.map(([row, bytes]) => ({ serial: serialOfEntryRow(row), bytes }))
+    }
+  }
+}
+
+function headOf(bytes: Uint8Array): ChainHead {
+  const { serial, parent, time, epoch } = decodeEntry(bytes)
+  return { serial, digest: entryDigest(parent, bytes), time, epoch }
+}

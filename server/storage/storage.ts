@@ -1,0 +1,215 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Refusal } from '#log-format/api/refusal.js'
+import type { ChainHead } from '#log-format/chain.js'
+import { packValue, unpackValue } from '#log-format/codec.js'
+import type { Origin } from '#log-format/entry.js'
+import { NO_SERIAL, type Serial } from '#log-format/serial.js'
+import { Changelog } from './changelog.js'
+import { CommitSignal } from './commit-signal.js'
+import { Database } from './database.js'
+import type { EntryStore } from './entry-store.js'
+import { Keyspace } from './keyspace.js'
+import type { Projection } from './projection.js'
+import type { Reader } from './reader.js'
+import { rebuildRows, type RebuildProgress } from './rebuild.js'
+import { cursorRow, metaRow, projectionRow } from './rows.js'
+import type { Transaction } from './transaction.js'
+import { openVault, type Vault } from './vault.js'
+import { type Committed, type CommittedEntry, Writer } from './writer.js'
+
+/** Layout of the rows; another number is refused rather than guessed at. */
+const STORE_FORMAT = 1
+
+/** Free bytes kept on the disk: a change is refused before the log itself would run out of room. */
+const RESERVED_BYTES = 64 * 1024 * 1024
+const ROOM_CHECK_MS = 1000
+
+export interface StorageOptions {
+  /** The server directory; the database is in its folder `db`. */
+  readonly folder: string
+  readonly projections: readonly Projection[]
+  readonly onRebuild?: (progress: RebuildProgress) => void
+  /** Free bytes on the disk of the folder; replaced in tests. */
+  readonly freeBytes?: (folder: string) => Promise<number>
+}
+
+export type CommitListener = (entries: readonly CommittedEntry[]) => void
+
+/** The log, the keyspace folded from it, its projections, and the one writer. */
+export class Storage implements AsyncDisposable {
+  /** Identifies this node for as long as its database lives: 32 hex digits. */
+  readonly nodeId: string
+  readonly entries: EntryStore
+  readonly vault: Vault
+  readonly #db: Database
+  readonly #keyspace: Keyspace
+  readonly #writer: Writer
+  readonly #signal: CommitSignal
+  readonly #listeners = new Set<CommitListener>()
+  #closing = false
+
+  private constructor(db: Database, entries: Changelog, options: StorageOptions) {
+    this.#db = db
+    this.nodeId = textOf(db, 'node')
+    this.entries = entries
+    this.vault = openVault(db)
+    this.#keyspace = new Keyspace(db, entries.head.serial)
+    this.#signal = new CommitSignal(entries.head.serial)
+    this.#writer = new Writer({
+      db,
+      entries,
+      vault: this.vault,
+      projections: options.projections,
+      onStart: (serial) => this.#keyspace.writeStarts(serial),
+      onCommit: (committed) => this.#committed(committed),
+      ensureRoom: roomCheck(options.folder, options.freeBytes ?? freeBytesOf),
+    })
+  }
+
+  static async open(options: StorageOptions): Promise<Storage> {
+    await mkdir(options.folder, { recursive: true })
+    const db = await Database.open(join(options.folder, 'db'))
+    try {
+      await checkFormat(db)
+      const entries = await Changelog.open(db)
+      await refreshShapes(db, entries, options)
+      return new Storage(db, entries, options)
+    } catch (error) {
+      await db.close()
+      throw error
+    }
+  }
+
+  get head(): ChainHead {
+    return this.entries.head
+  }
+
+  /** Batches synced and entries in them since the start: their quotient is what group commit gains. */
+  get writeCounts(): { readonly batches: number; readonly entries: number } {
+    return this.#writer.counts
+  }
+
+  /**
+   * Gives `turn` a turn at the writer and resolves after the sync of its
+   * batch. A turn reads, checks, buffers changes and returns; it never waits
+   * for a network or a client. A refusal thrown in it leaves nothing behind.
+   */
+  transact<T>(origin: Origin, turn: (tx: Transaction) => Promise<T>): Promise<Committed<T>> {
+    if (this.#closing) return Promise.reject(new Refusal('not-available', 'the server is shutting down'))
+    return this.#writer.transact(origin, turn)
+  }
+
+  /** Everything as it stood at a serial; at head when none is given. */
+  reader(serial: Serial = this.head.serial): Reader {
+    return this.#keyspace.readerAt(serial)
+  }
+
+  projectionRow(projection: string, row: string): Uint8Array | undefined {
+    return this.#db.get(projectionRow(projection, row))
+  }
+
+  /** Rows of a projection whose names start with `prefix`, in order. */
+  async *projectionRows(projection: string, prefix: string): AsyncGenerator<readonly [string, Uint8Array]> {
+    const stem = projectionRow(projection, prefix)
+    const skip = projectionRow(projection, '').length
+    for await (const rows of this.#db.batches({ gte: stem, lt: `${stem}\u{10ffff}` })) {
+      for (const [row, value] of rows) yield [row.slice(skip), value]
+    }
+  }
+
+  /** Resolves once the head is at `serial` or beyond. */
+  reached(serial: Serial, signal?: AbortSignal): Promise<void> {
+    return this.#signal.reached(serial, signal)
+  }
+
+  /** Calls `listener` in the moment the head moves, before anybody is answered; it must be quick and not throw. */
+  onCommit(listener: CommitListener): Disposable {
+    this.#listeners.add(listener)
+    return { [Symbol.dispose]: () => this.#listeners.delete(listener) }
+  }
+
+  cursor(name: string): Serial {
+    const found = this.#db.get(cursorRow(name))
+    return found === undefined ? NO_SERIAL : (unpackValue(found) as Serial)
+  }
+
+  async moveCursor(name: string, serial: Serial): Promise<void> {
+    await this.#db.write([{ type: 'put', key: cursorRow(name), value: packValue(serial) }], { sync: false })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing = true
+    await this.#writer.idle()
+    await this.#db.close()
+  }
+
+  #committed(entries: readonly CommittedEntry[]): void {
+    for (const listener of this.#listeners) listener(entries)
+    this.#signal.moveTo(this.head.serial)
+  }
+}
+
+async function checkFormat(db: Database): Promise<void> {
+  const found = db.get(metaRow('format'))
+  if (found === undefined) {
+    await db.write(
+      [
+        { type: 'put', key: metaRow('format'), value: packValue(STORE_FORMAT) },
+        { type: 'put', key: metaRow('node'), value: packValue(randomBytes(16).toString('hex')) },
+      ],
+      { sync: true },
+    )
+    return
+  }
+  const format = unpackValue(found)
+  if (format !== STORE_FORMAT) {
+    throw new Refusal('conflict', `the database has format ${String(format)}, this release reads format ${STORE_FORMAT}`)
+  }
+}
+
+function textOf(db: Database, name: string): string {
+  const found = db.get(metaRow(name))
+  const value = found === undefined ? undefined : unpackValue(found)
+  if (typeof value !== 'string') throw new Error(`the database has no ${name}`)
+  return value
+}
+
+/** Folds all rows afresh when the shape of any projection is not the one they were folded with. */
+async function refreshShapes(db: Database, entries: Changelog, options: StorageOptions): Promise<void> {
+  const wanted = Object.fromEntries(options.projections.map(({ name, shape }) => [name, shape]))
+  const key = metaRow('shapes')
+  const found = db.get(key)
+  if (found !== undefined && Buffer.compare(found, packValue(wanted)) === 0) return
+  if (entries.head.serial !== NO_SERIAL) {
+    await db.write([{ type: 'del', key }], { sync: true }) // a crash from here on starts the rebuild over
+    await rebuildRows({
+      db,
+      entries,
+      projections: options.projections,
+      ...(options.onRebuild && { onProgress: options.onRebuild }),
+    })
+  }
+  await db.write([{ type: 'put', key, value: packValue(wanted) }], { sync: true })
+}
+
+async function freeBytesOf(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder)
+  return bavail * bsize
+}
+
+/** Looks at the disk at most once a second. */
+function roomCheck(folder: string, freeBytes: (folder: string) => Promise<number>): () => Promise<void> {
+  let checked = -Infinity
+  let enough = true
+  return async () => {
+    if (performance.now() - checked > ROOM_CHECK_MS || !enough) {
+      enough = (await freeBytes(folder)) >= RESERVED_BYTES
+      checked = performance.now()
+    }
+    if (!enough) {
+      throw new Refusal('storage-full', 'the disk of the server is full; nothing was changed, try again when there is room')
+    }
+  }
+}

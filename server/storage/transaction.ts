@@ -1,0 +1,189 @@
+import type { Change } from '#log-format/change.js'
+import { packValue, unpackValue } from '#log-format/codec.js'
+import type { Key, KeyRange } from '#log-format/key-pattern.js'
+import type { Mutation } from '#log-format/mutation.js'
+import type { Serial } from '#log-format/serial.js'
+import type { JsonValue, Stored } from '#log-format/values.js'
+import type { Database } from './database.js'
+import { compareNames } from './keyspace.js'
+import type { Reader, ScannedKey } from './reader.js'
+import { keyName, keyRow, nameOfKeyRow, nameRange, segmentsOfName, stampBytes, stampOf, withoutStamp } from './rows.js'
+import type { Vault, VaultChanges } from './vault.js'
+
+/** What a turn sees and does: reads at one serial plus its own changes. Dead after its turn. */
+export interface Transaction extends Reader {
+  /** ms since the epoch: the time that the entry will carry. */
+  readonly time: number
+  readonly secrets: VaultChanges
+  set<V>(key: Key<V>, value: V): void
+  delete(key: Key<unknown>): void
+  /** Says what was asked for. A transaction has one mutation; without any change it leaves no entry. */
+  record(mutation: Mutation): void
+}
+
+/** State that is sealed and not yet in the database: newest head rows and secrets by name. */
+export interface PendingState {
+  row(name: string): { readonly bytes: Uint8Array | undefined } | undefined
+  rows(): Iterable<readonly [string, Uint8Array | undefined]>
+  secret(name: string): { readonly secret: JsonValue | undefined } | undefined
+}
+
+export interface Recorded {
+  readonly mutation: Mutation
+  readonly changes: readonly Change[]
+  readonly secrets: ReadonlyMap<string, JsonValue | undefined>
+}
+
+interface BufferedChange {
+  readonly path: string
+  /** Value bytes, undefined for a deletion. */
+  readonly bytes: Uint8Array | undefined
+  readonly value: JsonValue | undefined
+}
+
+export class OpenTransaction implements Transaction {
+  readonly serial: Serial
+  readonly time: number
+  readonly #db: Database
+  readonly #vault: Vault
+  readonly #pending: PendingState
+  readonly #changes = new Map<string, BufferedChange>()
+  readonly #secrets = new Map<string, JsonValue | undefined>()
+  #mutation: Mutation | undefined
+  #open = true
+
+  constructor(input: { db: Database; vault: Vault; pending: PendingState; serial: Serial; time: number }) {
+    this.#db = input.db
+    this.#vault = input.vault
+    this.#pending = input.pending
+    this.serial = input.serial
+    this.time = input.time
+  }
+
+  readonly secrets: VaultChanges = {
+    get: (name) => {
+      if (this.#secrets.has(name)) return this.#secrets.get(name)
+      const pending = this.#pending.secret(name)
+      return pending === undefined ? this.#vault.get(name) : pending.secret
+    },
+    set: (name, secret) => {
+      this.#assertOpen()
+      this.#secrets.set(name, secret)
+    },
+    delete: (name) => {
+      this.#assertOpen()
+      if (this.secrets.get(name) !== undefined) this.#secrets.set(name, undefined)
+    },
+  }
+
+  async get<V>(key: Key<V>): Promise<V | undefined> {
+    return (await this.find(key))?.value
+  }
+
+  find<V>(key: Key<V>): Promise<Stored<V> | undefined> {
+    this.#assertOpen()
+    const row = this.#row(keyName(key.family, key.segments))
+    return Promise.resolve(row === undefined ? undefined : storedValue<V>(row))
+  }
+
+  existed(): Promise<boolean> {
+    return Promise.reject(new Error('a transaction does not read the past'))
+  }
+
+  async *scan<V>(range: KeyRange<V>): AsyncGenerator<ScannedKey<V>> {
+    this.#assertOpen()
+    const { from, to } = nameRange(range.family, range.segments)
+    // Taken before the cursor opens: what a commit moves into the database meanwhile is in both.
+    const overlay = this.#overlay(from)
+    const cursor = this.#db.cursor({ gte: keyRow(from), lt: keyRow(to) })
+    try {
+      let next = 0
+      for (;;) {
+        const row = cursor.held() ?? (await cursor.peek())
+        const over = overlay[next]
+        if (row === undefined && over === undefined) return
+        const name = row === undefined ? undefined : nameOfKeyRow(row[0])
+        if (over !== undefined && (name === undefined || compareNames(over[0], name) <= 0)) {
+          next += 1
+          if (over[0] === name) cursor.advance()
+          if (over[1] !== undefined) yield { segments: segmentsOfName(over[0]), ...storedValue<V>(over[1]) }
+        } else if (row !== undefined && name !== undefined) {
+          cursor.advance()
+          yield { segments: segmentsOfName(name), ...storedValue<V>(row[1]) }
+        }
+      }
+    } finally {
+      await cursor.close()
+    }
+  }
+
+  set<V>(key: Key<V>, value: V): void {
+    this.#assertOpen()
+    const name = keyName(key.family, key.segments)
+    const bytes = packValue(value)
+    // The log holds JSON values; every catalogued value type is one.
+    this.#buffer(name, { path: key.path, bytes, value: value as JsonValue })
+  }
+
+  delete(key: Key<unknown>): void {
+    this.#assertOpen()
+    this.#buffer(keyName(key.family, key.segments), { path: key.path, bytes: undefined, value: undefined })
+  }
+
+  record(mutation: Mutation): void {
+    this.#assertOpen()
+    if (this.#mutation !== undefined) throw new Error('a transaction records one mutation')
+    this.#mutation = mutation
+  }
+
+  /** Ends the turn: what is to be sealed, or undefined when nothing changed. */
+  close(): Recorded | undefined {
+    this.#open = false
+    const changes = [...this.#changes.values()].map(({ path, value }) => ({ path, value }))
+    if (changes.length === 0 && this.#secrets.size === 0) return undefined
+    if (this.#mutation === undefined) throw new Error('a transaction changed keys and recorded no mutation')
+    return { mutation: this.#mutation, changes, secrets: this.#secrets }
+  }
+
+  /** A value equal to the one below it is no change. */
+  #buffer(name: string, change: BufferedChange): void {
+    const below = this.#rowBelow(name)
+    const same =
+      below === undefined || change.bytes === undefined
+        ? below === change.bytes
+        : Buffer.compare(withoutStamp(below), change.bytes) === 0
+    this.#changes.delete(name) // a key set again moves to the end: the order of changes is that of the last sets
+    if (!same) this.#changes.set(name, change)
+  }
+
+  #row(name: string): Uint8Array | undefined {
+    const own = this.#changes.get(name)
+    if (own === undefined) return this.#rowBelow(name)
+    return own.bytes === undefined ? undefined : stampBytes(this.serial, own.bytes)
+  }
+
+  #rowBelow(name: string): Uint8Array | undefined {
+    const pending = this.#pending.row(name)
+    return pending === undefined ? this.#db.get(keyRow(name)) : pending.bytes
+  }
+
+  /** Rows that lie over those of the database, of names that start with `stem`, in order; undefined bytes hide a row. */
+  #overlay(stem: string): (readonly [string, Uint8Array | undefined])[] {
+    const rows = new Map<string, Uint8Array | undefined>()
+    for (const [name, bytes] of this.#pending.rows()) {
+      if (name.startsWith(stem)) rows.set(name, bytes)
+    }
+    for (const name of this.#changes.keys()) {
+      if (name.startsWith(stem)) rows.set(name, this.#row(name))
+    }
+    return [...rows].sort(([a], [b]) => compareNames(a, b))
+  }
+
+  #assertOpen(): void {
+    if (!this.#open) throw new Error('the transaction is over')
+  }
+}
+
+function storedValue<V>(row: Uint8Array): Stored<V> {
+  return { value: unpackValue(withoutStamp(row)) as V, serial: stampOf(row) }
+}

@@ -1,0 +1,237 @@
+import { Refusal } from '#log-format/api/refusal.js'
+import { type ChainHead, entryDigest } from '#log-format/chain.js'
+import { encodeEntry, MAX_ENTRY_BYTES } from '#log-format/codec.js'
+import type { Entry, Origin } from '#log-format/entry.js'
+import { scanMsgpack } from '#log-format/msgpack-scan.js'
+import { nextSerial, type Serial } from '#log-format/serial.js'
+import type { Database, RowOperation } from './database.js'
+import type { EntryStore, StoredEntry } from './entry-store.js'
+import { foldEntry, type TouchedKey } from './fold.js'
+import { PendingRows } from './pending-rows.js'
+import type { Projection } from './projection.js'
+import { keyRow } from './rows.js'
+import { OpenTransaction, type Recorded, type Transaction } from './transaction.js'
+import { secretOperation, type Vault } from './vault.js'
+
+/** What came of a transaction: its result, and the serial at which it can be read. */
+export interface Committed<T> {
+  readonly result: T
+  /** The new serial, or the one that was read when nothing changed. */
+  readonly serial: Serial
+  readonly changed: boolean
+}
+
+/** One entry that just became part of the log. */
+export interface CommittedEntry {
+  readonly serial: Serial
+  readonly touched: readonly TouchedKey[]
+}
+
+export interface WriterOptions {
+  readonly db: Database
+  readonly entries: EntryStore
+  readonly vault: Vault
+  readonly projections: readonly Projection[]
+  /** Called before a batch is written, with its last serial. */
+  readonly onStart: (serial: Serial) => void
+  /** Called in the moment the head moves, before anybody is answered. */
+  readonly onCommit: (entries: readonly CommittedEntry[]) => void
+  /** Rejects with a refusal when the disk has no room for another batch. */
+  readonly ensureRoom: () => Promise<void>
+}
+
+interface Turn {
+  run(): Promise<void>
+}
+
+/** Sealed transactions that will be one synced batch. */
+interface Batch {
+  readonly entries: StoredEntry[]
+  readonly operations: RowOperation[]
+  readonly committed: CommittedEntry[]
+  /** Settles what waits for this batch: with undefined when it is durable, else with what went wrong. */
+  readonly waiting: ((error: Error | undefined) => void)[]
+  head: ChainHead
+  bytes: number
+}
+
+const MOST_ENTRIES = 512
+const MOST_BYTES = 8 * 1024 * 1024
+
+/**
+ * The one writer. Transactions take turns; each is sealed on top of those
+ * before it, and while one batch is being synced the next one fills. So
+ * transactions that wait together share a sync, and nobody is answered,
+ * not even with a refusal, out of a state that is not yet on the disk.
+ */
+export class Writer {
+  readonly #options: WriterOptions
+  readonly #turns: Turn[] = []
+  readonly #pending: PendingRows
+  /** The head after everything sealed. */
+  #sealed: ChainHead
+  #open: Batch | undefined
+  #writing: Promise<void> | undefined
+  #turning = false
+  #failure: Error | undefined
+  /** Batches written and entries in them, since the start. */
+  readonly counts = { batches: 0, entries: 0 }
+
+  constructor(options: WriterOptions) {
+    this.#options = options
+    this.#sealed = options.entries.head
+    this.#pending = new PendingRows()
+  }
+
+  transact<T>(origin: Origin, turn: (tx: Transaction) => Promise<T>): Promise<Committed<T>> {
+    return new Promise((resolve, reject) => {
+      this.#turns.push({ run: () => this.#run(origin, turn, resolve, reject) })
+      void this.#takeTurns()
+    })
+  }
+
+  /** Resolves when everything asked for so far is settled. */
+  async idle(): Promise<void> {
+    while (this.#turning || this.#turns.length > 0 || this.#writing !== undefined) {
+      await (this.#writing ?? new Promise((resolve) => setImmediate(resolve)))
+    }
+  }
+
+  async #takeTurns(): Promise<void> {
+    if (this.#turning) return
+    this.#turning = true
+    for (let next = this.#turns.shift(); next !== undefined; next = this.#turns.shift()) {
+      await next.run()
+      if (this.#open !== undefined && isFull(this.#open)) await this.#writing
+      this.#write()
+    }
+    this.#turning = false
+  }
+
+  async #run<T>(
+    origin: Origin,
+    turn: (tx: Transaction) => Promise<T>,
+    resolve: (committed: Committed<T>) => void,
+    reject: (error: unknown) => void,
+  ): Promise<void> {
+    try {
+      if (this.#failure !== undefined) throw brokenStore(this.#failure)
+      await this.#options.ensureRoom()
+    } catch (error) {
+      return reject(error)
+    }
+    const { db, vault } = this.#options
+    const time = Math.max(origin.time, this.#sealed.time)
+    const tx = new OpenTransaction({ db, vault, pending: this.#pending, serial: this.#sealed.serial, time })
+    let settle: () => void
+    try {
+      const result = await turn(tx)
+      const recorded = tx.close()
+      if (recorded !== undefined) this.#seal({ ...origin, time }, recorded)
+      const committed = { result, serial: this.#sealed.serial, changed: recorded !== undefined }
+      settle = () => resolve(committed)
+    } catch (error) {
+      settle = () => reject(error)
+    }
+    this.#whenDurable(settle, reject)
+  }
+
+  /** Answers once all that is sealed so far, on which the answer may rest, is on the disk. */
+  #whenDurable(settle: () => void, reject: (error: unknown) => void): void {
+    if (this.#open !== undefined) {
+      this.#open.waiting.push((error) => (error === undefined ? settle() : reject(error)))
+    } else if (this.#writing !== undefined) {
+      void this.#writing.then(() => (this.#failure === undefined ? settle() : reject(brokenStore(this.#failure))))
+    } else {
+      settle()
+    }
+  }
+
+  #seal(origin: Origin, { mutation, changes, secrets }: Recorded): void {
+    const { db, projections } = this.#options
+    const parent = this.#sealed
+    const entry: Entry = {
+      ...origin,
+      serial: nextSerial(parent.serial),
+      parent: parent.digest,
+      epoch: parent.epoch,
+      mutation,
+      changes,
+    }
+    const bytes = encodeEntry(entry)
+    if (bytes.length > MAX_ENTRY_BYTES) {
+      throw new Refusal('too-large', `this change touches too much for one transaction (${bytes.length} bytes); do it in parts`)
+    }
+    scanMsgpack(bytes, 1) // nothing enters the log that its readers would reject
+
+    const folded = foldEntry(entry, { row: (name) => this.#headRow(db, name) }, projections)
+    const batch = (this.#open ??= {
+      entries: [],
+      operations: [],
+      committed: [],
+      waiting: [],
+      head: parent,
+      bytes: 0,
+    })
+    for (const [name, row] of folded.rows) this.#pending.setRow(name, row, entry.serial)
+    for (const [name, secret] of secrets) {
+      batch.operations.push(secretOperation(name, secret))
+      this.#pending.setSecret(name, secret, entry.serial)
+    }
+    for (const operation of folded.operations) batch.operations.push(operation)
+    batch.entries.push({ serial: entry.serial, bytes })
+    batch.committed.push({ serial: entry.serial, touched: folded.touched })
+    batch.bytes += bytes.length
+    batch.head = { serial: entry.serial, digest: entryDigest(parent.digest, bytes), time: entry.time, epoch: entry.epoch }
+    this.#sealed = batch.head
+  }
+
+  #headRow(db: Database, name: string): Uint8Array | undefined {
+    const pending = this.#pending.row(name)
+    return pending === undefined ? db.get(keyRow(name)) : pending.bytes
+  }
+
+  /** Writes the open batch unless another is being written; goes on with the one that filled meanwhile. */
+  #write(): void {
+    if (this.#writing !== undefined || this.#open === undefined) return
+    const batch = this.#open
+    this.#open = undefined
+    this.#writing = this.#commit(batch).then(() => {
+      this.#writing = undefined
+      this.#write()
+    })
+  }
+
+  async #commit(batch: Batch): Promise<void> {
+    const { entries, onStart, onCommit } = this.#options
+    let failure = this.#failure
+    if (failure === undefined) {
+      try {
+        onStart(batch.head.serial)
+        await entries.append({ expected: entries.head.serial, entries: batch.entries, head: batch.head, rows: batch.operations })
+        this.counts.batches += 1
+        this.counts.entries += batch.entries.length
+        this.#pending.forgetUpTo(batch.head.serial)
+        onCommit(batch.committed)
+      } catch (error) {
+        // What the disk holds now is unknown: nothing more is written until a restart has looked.
+        failure = error instanceof Error ? error : new Error('the batch could not be written', { cause: error })
+        this.#failure = failure
+      }
+    }
+    const outcome = failure === undefined ? undefined : brokenStore(failure)
+    for (const settle of batch.waiting) settle(outcome)
+  }
+}
+
+function isFull(batch: Batch): boolean {
+  return batch.entries.length >= MOST_ENTRIES || batch.bytes >= MOST_BYTES
+}
+
+function brokenStore(cause: Error): Refusal {
+  return new Refusal(
+    'not-available',
+    'the server cannot write its log any more and refuses changes; see its log file, make room, and restart it',
+    { cause },
+  )
+}
