@@ -59,15 +59,20 @@ export interface ProjectValue {
   readonly created: number
 }
 
-/**
- * `{user}/{index}/{project}/{version}/.config`: metadata under the names of
- * `spec/server-http.md` 8.3; a scalar that was not given is `""`, a list `[]`.
- */
+/** `{user}/{index}/{project}/{version}/.config`: the version exists, with files or without. */
 export interface VersionValue {
   readonly created: number
-  readonly metadata: { readonly [field: string]: string | readonly string[] }
   /** PEP 592, of the whole version; a reason may be empty. Absent: not yanked. */
   readonly yanked?: string
+}
+
+/**
+ * `{user}/{index}/{project}/{version}/.metadata`: metadata under the names of
+ * spec section 8.3 (upload forms); a scalar that was not given is `""`, a list `[]`.
+ * A key of its own, so that who asks for versions need not read descriptions.
+ */
+export interface MetadataValue {
+  readonly [field: string]: string | readonly string[]
 }
 
 export type LinkRel = 'releasefile' | 'doczip' | 'toxresult'
