@@ -3,7 +3,7 @@ import { ipKeyGenerator } from 'express-rate-limit'
 import { Refusal } from '#log-format/api/refusal.js'
 import { RecentMap } from './recent-map.js'
 
-/** After `free` failures every further attempt doubles the wait for the next one, from a second up to `maxWaitSeconds`. */
+/** After `free` failures each further one doubles the wait for the next attempt, from a second to `maxWaitSeconds`. */
 interface Limit {
   readonly free: number
   readonly maxWaitSeconds: number
@@ -113,8 +113,8 @@ class FailureCounts {
 
   add(key: string, nowMs: number): void {
     const known = this.#records.get(key)
-    const record =
-      known === undefined || nowMs - known.lastMs > MEMORY_MS ? { failures: 0, blockedUntilMs: 0, lastMs: nowMs } : known
+    const isForgotten = known === undefined || nowMs - known.lastMs > MEMORY_MS
+    const record = isForgotten ? { failures: 0, blockedUntilMs: 0, lastMs: nowMs } : known
     record.failures += 1
     record.lastMs = nowMs
     const excess = record.failures - this.#limit.free

@@ -61,14 +61,15 @@ async function checkFolder(path: string): Promise<void> {
   const folder = dirname(path)
   const { mode } = await stat(folder)
   if ((mode & 0o022) !== 0 && (mode & 0o1000) === 0) {
-    throw new Refusal('invalid', `folder ${folder} of the secret file can be written by others, run: chmod go-w ${folder}`)
+    const remedy = `run: chmod go-w ${folder}`
+    throw new Refusal('invalid', `folder ${folder} of the secret file can be written by others, ${remedy}`)
   }
 }
 
 async function createSecret(path: string): Promise<Buffer> {
   await checkFolder(path)
   const secret = Buffer.from(randomBytes(MIN_BYTES).toString('base64'))
-  const file = await open(path, 'wx', 0o600) // exclusive: of two processes that start at once, one fails and can be started again
+  const file = await open(path, 'wx', 0o600) // exclusive: of two processes that start at once, one fails
   try {
     await file.writeFile(secret)
     await file.sync()
