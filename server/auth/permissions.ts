@@ -1,0 +1,176 @@
+import { Refusal } from '#log-format/api/refusal.js'
+import type { IndexValue } from '#log-format/values.js'
+import { ROOT_USER, type Caller } from './caller.js'
+
+/** What is asked for (`spec/server-http.md` 3.5). `push` is the upload a push makes to its target. */
+export type Action =
+  | 'user-create'
+  | 'user-modify'
+  | 'user-modify-password'
+  | 'user-delete'
+  | 'index-create'
+  | 'index-modify'
+  | 'index-delete'
+  | 'read'
+  | 'upload'
+  | 'push'
+  | 'toxresult-upload'
+  | 'delete'
+  | 'yank'
+  | 'force'
+
+/** Of what: a user, or one of that user's indexes. Actions on an index that exists need its value. */
+export interface Target {
+  readonly user: string
+  readonly indexName?: string
+  readonly index?: IndexValue
+}
+
+/** What the operator of the server decided. */
+export interface AccessPolicy {
+  /** Who may create users: everyone, as the quickstart does, or superusers. */
+  readonly signUp: 'open' | 'closed'
+  /** With `--restrict-modify`: who manages users and indexes, in place of root and owners. */
+  readonly managers?: readonly string[]
+}
+
+export const DEFAULT_POLICY: AccessPolicy = { signUp: 'open' }
+
+/** Who asks for what under which policy: the question a row of the table answers. */
+interface Question {
+  readonly caller: Caller
+  readonly target: Target
+  readonly policy: AccessPolicy
+}
+
+/**
+ * The one table. A superuser passes every row but deleting root's or the own
+ * account, and putting files into a mirror.
+ */
+const RULES: { readonly [A in Action]: (question: Question) => boolean } = {
+  'user-create': (question) => isOpen(question) || isSuperuser(question),
+  'user-modify': mayManage,
+  'user-modify-password': (question) => mayManage(question) || isOwner(question),
+  'user-delete': (question) => mayManage(question) && isDeletable(question),
+  'index-create': mayManage,
+  'index-modify': mayManage,
+  'index-delete': mayManage,
+  // Whoever may write to an index can also read it, or could not check what was uploaded.
+  read: (question) =>
+    isSuperuser(question) || isOwner(question) || isAdmitted('acl_read', question) || isUploader(question),
+  upload: mayUpload,
+  push: mayUpload,
+  'toxresult-upload': (question) => isSuperuser(question) || isAdmitted('acl_toxresult_upload', question),
+  delete: (question) => mayManage(question) || isUploader(question),
+  yank: mayUpload,
+  // To overrule that an index is not volatile is more than to delete from it (wart W15).
+  force: mayManage,
+}
+
+export function allows(caller: Caller, action: Action, target: Target, policy = DEFAULT_POLICY): boolean {
+  return RULES[action]({ caller, target, policy })
+}
+
+/**
+ * Refuses what the caller may not do: `unauthenticated` with a challenge where
+ * tools answer one by sending credentials, else `forbidden`, in the words
+ * clients know (`spec/server-http.md` 3.5 and 17).
+ */
+export function authorize(caller: Caller, action: Action, target: Target, policy = DEFAULT_POLICY): void {
+  if (allows(caller, action, target, policy)) return
+  if (caller.user === undefined && CHALLENGED.has(action)) throw challenge()
+  throw forbidden(caller, action, target)
+}
+
+/** The refusal of whoever must show credentials first. */
+export function challenge(): Refusal {
+  return new Refusal('unauthenticated', 'login required, or the credentials were not accepted', {
+    form: 'status',
+    headers: { 'WWW-Authenticate': 'Basic realm="pypi"' },
+  })
+}
+
+/** pip, uv and twine send credentials only after a challenge. devpi-client prints a plain 403 better. */
+const CHALLENGED: ReadonlySet<Action> = new Set<Action>(['read', 'upload', 'push', 'yank'])
+
+function forbidden(caller: Caller, action: Action, target: Target): Refusal {
+  const index = `${target.user}/${target.indexName ?? ''}`
+  switch (action) {
+    case 'user-modify':
+      return new Refusal('forbidden', `no permission to modify user ${target.user}`)
+    case 'user-modify-password':
+      return new Refusal('forbidden', `no permission to change password for user ${target.user}`)
+    case 'index-create':
+      return new Refusal('forbidden', `no permission to create index ${index}`)
+    case 'read':
+      return new Refusal('forbidden', 'package read forbidden')
+    case 'upload':
+      return new Refusal('forbidden', 'no permission to submit', { form: 'reason' })
+    case 'push':
+      return new Refusal('forbidden', `user '${caller.user}' cannot upload to '${index}'`)
+    case 'toxresult-upload':
+      return new Refusal(
+        'forbidden',
+        'No permission to upload tox results. You can use the devpi test --no-upload option to skip the upload.',
+      )
+    case 'yank':
+      return new Refusal('forbidden', `no permission to yank on ${index}`)
+    case 'force':
+      return new Refusal('forbidden', `only its owner and root may use force on ${index}`)
+    case 'user-create':
+    case 'user-delete':
+    case 'index-modify':
+    case 'index-delete':
+    case 'delete':
+      return new Refusal('forbidden', 'Access was denied to this resource.', { form: 'status' })
+  }
+}
+
+function isOpen({ policy }: Question): boolean {
+  return policy.signUp === 'open' && policy.managers === undefined
+}
+
+function isSuperuser({ caller, policy }: Question): boolean {
+  if (caller.user === undefined) return false
+  return policy.managers === undefined ? caller.user === ROOT_USER : policy.managers.includes(caller.user)
+}
+
+function isOwner({ caller, target }: Question): boolean {
+  return caller.user !== undefined && caller.user === target.user
+}
+
+/** Superusers, and owners unless the operator restricted managing. */
+function mayManage(question: Question): boolean {
+  return isSuperuser(question) || (question.policy.managers === undefined && isOwner(question))
+}
+
+/** Root stays, and a manager cannot delete the account that manages. */
+function isDeletable({ caller, target, policy }: Question): boolean {
+  return target.user !== ROOT_USER && (policy.managers === undefined || target.user !== caller.user)
+}
+
+function mayUpload(question: Question): boolean {
+  return question.target.index?.type === 'stage' && (isSuperuser(question) || isUploader(question))
+}
+
+/** An owner who is not on the list is none. */
+function isUploader({ caller, target: { index } }: Question): boolean {
+  return index?.type === 'stage' && isListed(caller, index.acl_upload)
+}
+
+/** Whether the caller is on a list that admits everyone when it is absent. Of an absent index nothing is admitted. */
+function isAdmitted(list: 'acl_read' | 'acl_toxresult_upload', { caller, target: { index } }: Question): boolean {
+  if (index === undefined) return false
+  const members = list === 'acl_read' ? index.acl_read : index.type === 'stage' ? index.acl_toxresult_upload : undefined
+  return members === undefined || isListed(caller, members)
+}
+
+/** `:group` entries of authentication plugins match nobody here; user names cannot contain a colon. */
+function isListed(caller: Caller, members: readonly string[]): boolean {
+  return members.some((member) => {
+    const magic = member.startsWith(':') ? member.toUpperCase() : undefined
+    if (magic === ':ANONYMOUS:') return true
+    if (magic === ':AUTHENTICATED:') return caller.user !== undefined
+    return caller.user !== undefined && member === caller.user
+  })
+}
