@@ -33,8 +33,16 @@ export async function visitZip(handle: FileHandle, visit: (member: ZipMember) =>
       visit(entry)
     })
     zip.on('ready', resolve)
-    zip.on('error', reject)
+    zip.on('error', (error: unknown) => {
+      reject(translate(error))
+    })
   })
+}
+
+/** The library throws plain errors at malformed entries; only an error of the disk names a system call. */
+function translate(error: unknown): unknown {
+  if (error instanceof BrokenArchive || (typeof error === 'object' && error !== null && 'syscall' in error)) return error
+  return new BrokenArchive('is a zip archive with a damaged list of files', { cause: error })
 }
 
 /** The bytes of one file, at most `limitBytes` of them and never more in memory, checked against size and CRC. */

@@ -12,6 +12,8 @@ export interface ZipEntry {
   readonly size?: number
   readonly compressedSize?: number
   readonly localName?: string
+  /** Extra field of the central directory. */
+  readonly extra?: Uint8Array
 }
 
 export interface ZipOptions {
@@ -56,10 +58,12 @@ function header(entry: ZipEntry, packedSize: number, at: { local: true } | { loc
   common.writeUInt32LE(entry.size ?? entry.bytes.length, 18)
   common.writeUInt16LE(name.length, 22)
   if (at.local) return Buffer.concat([Buffer.from('PK\x03\x04', 'latin1'), common, name])
+  const extra = entry.extra ?? new Uint8Array()
   const rest = Buffer.alloc(14)
+  common.writeUInt16LE(extra.length, 24)
   rest.writeUInt32LE((0o100644 << 16) >>> 0, 6)
   rest.writeUInt32LE(at.offset, 10)
-  return Buffer.concat([Buffer.from('PK\x01\x02\x14\x03', 'latin1'), common, rest, name])
+  return Buffer.concat([Buffer.from('PK\x01\x02\x14\x03', 'latin1'), common, rest, name, extra])
 }
 
 function endRecords(count: number, listSize: number, listOffset: number, options: ZipOptions): Buffer {
