@@ -162,10 +162,10 @@ export function agreeOnIdentity(
   rules: IdentityRules,
 ): void {
   if (rules.normalizeName(core.name) !== rules.normalizeName(claimed.project)) {
-    throw invalid(`the archive is of project '${core.name}', but was uploaded as '${claimed.project}'`)
+    throw invalid(`the archive is of project '${core.name.slice(0, 100)}', but was uploaded as '${claimed.project}'`)
   }
   if (rules.canonicalVersion(core.version) !== rules.canonicalVersion(claimed.version)) {
-    throw invalid(`the archive is of version '${core.version}', but was uploaded as '${claimed.version}'`)
+    throw invalid(`the archive is of version '${core.version.slice(0, 100)}', but was uploaded as '${claimed.version}'`)
   }
 }
 

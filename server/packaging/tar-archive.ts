@@ -59,13 +59,17 @@ const EXTRACT_OPTIONS = { allowUnknownFormat: true, highWaterMark: 64 * 1024 }
 
 type Entry = Extract extends AsyncIterable<infer E> ? E : never
 
-async function findEntry(entries: AsyncIterable<Entry>, wanted: (path: string) => boolean, limitBytes: number): Promise<Buffer | undefined> {
+async function findEntry(
+  entries: AsyncIterable<Entry>,
+  wanted: (path: string) => boolean,
+  limitBytes: number,
+): Promise<Buffer | undefined> {
   let count = 0
   for await (const entry of entries) {
     if (++count > MAX_ENTRIES) throw new BrokenArchive(`has more than ${MAX_ENTRIES} files`)
     const { name, type } = entry.header
     if (wanted(name.replace(/^(?:\.\/)+/, ''))) {
-      if (type !== 'file' && type !== 'contiguous-file') throw new BrokenArchive(`has a ${name} that is not a regular file`)
+      if (type !== 'file' && type !== 'contiguous-file') throw new BrokenArchive(`has a ${baseName(name)} that is not a regular file`)
       return await readEntry(entry, limitBytes)
     }
     entry.resume()
@@ -75,11 +79,15 @@ async function findEntry(entries: AsyncIterable<Entry>, wanted: (path: string) =
 }
 
 async function readEntry(entry: Entry, limitBytes: number): Promise<Buffer> {
-  const tooLarge = new BrokenArchive(`has a ${entry.header.name} of more than ${limitBytes} bytes`)
+  const tooLarge = new BrokenArchive(`has a ${baseName(entry.header.name)} of more than ${limitBytes} bytes`)
   if ((entry.header.size ?? 0) > limitBytes) throw tooLarge
   const chunks: Buffer[] = []
   for await (const chunk of entry) if (Buffer.isBuffer(chunk)) chunks.push(chunk)
   return Buffer.concat(chunks)
+}
+
+function baseName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
 }
 
 /** Neither library has error classes: zlib's codes begin with `Z_`, and whatever has no code comes from the tar reader. */

@@ -47,7 +47,7 @@ function translate(error: unknown): unknown {
 
 /** The bytes of one file, at most `limitBytes` of them and never more in memory, checked against size and CRC. */
 export async function readZipMember(handle: FileHandle, member: ZipMember, limitBytes: number): Promise<Buffer> {
-  const { name } = member
+  const name = baseName(member.name)
   if (member.encrypted) throw new BrokenArchive(`has an encrypted ${name}`)
   if (member.method !== STORED && member.method !== DEFLATED) throw new BrokenArchive(`has ${name} in an unknown compression`)
   if (member.size > limitBytes || member.compressedSize > limitBytes) throw tooLarge(name, limitBytes)
@@ -88,9 +88,9 @@ async function dataOffset(handle: FileHandle, member: ZipMember): Promise<number
     nameLength !== nameBytes.length ||
     !header.subarray(LOCAL_HEADER.sizeBytes).equals(nameBytes)
   ) {
-    throw new BrokenArchive(`has a damaged ${member.name}`)
+    throw new BrokenArchive(`has a damaged ${baseName(member.name)}`)
   }
-  if (header.readUInt16LE(LOCAL_HEADER.flags) & ENCRYPTED_FLAG) throw new BrokenArchive(`has an encrypted ${member.name}`)
+  if (header.readUInt16LE(LOCAL_HEADER.flags) & ENCRYPTED_FLAG) throw new BrokenArchive(`has an encrypted ${baseName(member.name)}`)
   return member.offset + header.length + header.readUInt16LE(LOCAL_HEADER.extraLength)
 }
 
@@ -98,7 +98,12 @@ async function dataOffset(handle: FileHandle, member: ZipMember): Promise<number
 const OUTSIDE = /[\\\u0000-\u001f]|^\/|^[A-Za-z]:|(?:^|\/)\.\.(?:\/|$)/
 
 function checkName(name: string): void {
-  if (name === '' || OUTSIDE.test(name)) throw new BrokenArchive(`has an entry with the unsafe name ${JSON.stringify(name)}`)
+  if (name === '' || OUTSIDE.test(name)) throw new BrokenArchive(`has an entry with the unsafe name ${JSON.stringify(name.slice(0, 80))}`)
+}
+
+/** What messages call a file: its folder is the sender's choice and may be long. */
+function baseName(name: string): string {
+  return name.slice(name.lastIndexOf('/') + 1)
 }
 
 function tooLarge(name: string, limitBytes: number): BrokenArchive {
