@@ -1,5 +1,5 @@
 import { definePattern, type KeyPattern } from './key-pattern.js'
-import type { FileValue, IndexValue, JsonValue, LinkValue, MetadataValue, ProjectValue, UserValue, VersionValue } from './values.js'
+import type { FileValue, IndexValue, JsonValue, LinkValue, MetadataValue, ProjectValue, SpellingValue, UserValue, VersionValue } from './values.js'
 
 /**
  * The catalogue of keyfs keys. The paths stand in every entry and never change
@@ -12,6 +12,7 @@ export const keys = {
   project: definePattern<ProjectValue>()('project', '{user}/{index}/{project}/.config'),
   version: definePattern<VersionValue>()('version', '{user}/{index}/{project}/{version}/.config'),
   metadata: definePattern<MetadataValue>()('metadata', '{user}/{index}/{project}/{version}/.metadata'),
+  spelling: definePattern<SpellingValue>()('spelling', '{user}/{index}/{project}/+spelling/{identity}'),
   link: definePattern<LinkValue>()('link', '{user}/{index}/{project}/{version}/+link/{basename}'),
   file: definePattern<FileValue>()('file', '{user}/{index}/+f/{dirA}/{dirB}/{basename}'),
 }
@@ -36,4 +37,4 @@ export function locatePath(path: string): LocatedPath {
   return { family: FOREIGN_FAMILY, segments: [path] }
 }
 
-export type StoredValue = UserValue | IndexValue | ProjectValue | VersionValue | MetadataValue | LinkValue | FileValue | JsonValue
+export type StoredValue = UserValue | IndexValue | ProjectValue | VersionValue | MetadataValue | SpellingValue | LinkValue | FileValue | JsonValue

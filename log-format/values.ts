@@ -75,6 +75,15 @@ export interface MetadataValue {
   readonly [field: string]: string | readonly string[]
 }
 
+/**
+ * `{user}/{index}/{project}/+spelling/{identity}`: how the version is spelled
+ * here that PEP 440 holds equal to all others of this identity, so that `1.0`
+ * and `1.0.0` are one release.
+ */
+export interface SpellingValue {
+  readonly version: string
+}
+
 export type LinkRel = 'releasefile' | 'doczip' | 'toxresult'
 
 /** One line of a link's history. `when` is ms since the epoch. */

@@ -1,5 +1,5 @@
 import { Refusal } from '#log-format/api/refusal.js'
-import type { VersionValue } from '#log-format/values.js'
+import type { MetadataValue } from '#log-format/values.js'
 
 /** Of `METADATA` or `PKG-INFO`, uncompressed. */
 export const MAX_CORE_METADATA_BYTES = 5 * 1024 * 1024
@@ -16,7 +16,7 @@ export interface CoreMetadata {
 }
 
 /** Metadata of a version: the whole record, or the part of it that a form or an archive states. */
-export type Metadata = VersionValue['metadata']
+export type Metadata = MetadataValue
 
 /** Fields with one value, `spec/server-http.md` 8.3 and 11.3, by the header that states them in an archive. */
 const SCALAR_HEADERS = {

@@ -1,0 +1,135 @@
+import { Refusal } from '#log-format/api/refusal.js'
+import { keys } from '#log-format/keys.js'
+import { checkIndexName } from '#log-format/names.js'
+import type { IndexValue, JsonValue } from '#log-format/values.js'
+import type { Caller } from '#server/auth/caller.js'
+import { authorize } from '#server/auth/permissions.js'
+import type { Transaction } from '#server/storage/transaction.js'
+import { secretNames } from '#server/storage/vault.js'
+import { removeIndexContents } from './index-contents.js'
+import { applyOperations, changedIndexValue, newIndexValue, type RawSettings, settingsOf } from './index-settings.js'
+import { indexName, type IndexRef, requireIndex, requireUser } from './lookups.js'
+
+interface OnIndex extends IndexRef {
+  readonly caller: Caller
+}
+
+/**
+ * Creates an index. Refuses `not-found` for a missing user, `forbidden`,
+ * `conflict` for an index that exists, and `invalid` settings.
+ */
+export async function createIndex(
+  tx: Transaction,
+  input: OnIndex & { readonly settings: RawSettings },
+): Promise<IndexValue> {
+  const { user, index, caller } = input
+  await requireUser(tx, input)
+  authorize(caller, 'index-create', { user, indexName: index })
+  if ((await tx.get(keys.index(input))) !== undefined) {
+    throw new Refusal('conflict', `index '${indexName(input)}' exists`)
+  }
+  const value = newIndexValue(input.settings, user, tx.time)
+  checkIndexName(index)
+  if (value.type === 'mirror' && value.mirror_url === undefined) {
+    throw new Refusal('invalid', 'a mirror index needs a mirror_url, the simple index page of its upstream')
+  }
+  await checkBases(tx, value, [])
+  const stored = withoutCredentials(tx, input, value, undefined)
+  tx.set(keys.index(input), stored)
+  tx.record({ kind: 'index-created', user, index, settings: settingsOf(stored) })
+  return stored
+}
+
+/** Settings to lay over those there are, or operations such as `bases+=user/index` on them. */
+export type IndexChanges =
+  | { readonly kind: 'settings'; readonly settings: RawSettings }
+  | { readonly kind: 'operations'; readonly operations: readonly JsonValue[] }
+
+/** Changes settings of an index. Refuses `not-found`, `forbidden`, `invalid`, and on demand a change that changes nothing. */
+export async function modifyIndex(
+  tx: Transaction,
+  input: OnIndex & { readonly changes: IndexChanges; readonly refuseNoop: boolean },
+): Promise<IndexValue> {
+  const { user, index, caller, changes } = input
+  const before = await requireIndex(tx, input)
+  authorize(caller, 'index-modify', { user, index: before, indexName: index })
+  const raw = changes.kind === 'settings' ? changes.settings : applyOperations(before, changes.operations)
+  const after = changedIndexValue(before, raw)
+  await checkBases(tx, after, before.type === 'stage' ? before.bases : [])
+  const stored = withoutCredentials(tx, input, after, before)
+
+  const settingsBefore = settingsOf(before)
+  const settingsAfter = settingsOf(stored)
+  const touched = [...new Set([...Object.keys(settingsBefore), ...Object.keys(settingsAfter)])].filter(
+    (key) => JSON.stringify(settingsBefore[key]) !== JSON.stringify(settingsAfter[key]),
+  )
+  if (touched.length === 0 && input.refuseNoop) {
+    throw new Refusal('invalid', 'The requested modifications resulted in no changes')
+  }
+  tx.set(keys.index(input), stored)
+  tx.record({
+    kind: 'index-modified',
+    user,
+    index,
+    before: pick(settingsBefore, touched),
+    after: pick(settingsAfter, touched),
+  })
+  return stored
+}
+
+/** Removes an index with all its projects and files. Refuses `not-found`, and `forbidden` also when it is not volatile. */
+export async function deleteIndex(tx: Transaction, input: OnIndex): Promise<void> {
+  const { user, index, caller } = input
+  const value = await requireIndex(tx, input)
+  authorize(caller, 'index-delete', { user, index: value, indexName: index })
+  if (!value.volatile) throw new Refusal('forbidden', `index ${indexName(input)} non-volatile, cannot delete`)
+  await removeIndexContents(tx, input)
+  tx.record({ kind: 'index-deleted', user, index })
+}
+
+/** Bases that were there before may dangle: their index was deleted, and nobody should have to notice. */
+async function checkBases(tx: Transaction, value: IndexValue, before: readonly string[]): Promise<void> {
+  if (value.type !== 'stage') return
+  const faults: string[] = []
+  for (const base of new Set(value.bases)) {
+    if (before.includes(base)) continue
+    const [user = '', index = ''] = base.split('/')
+    if ((await tx.get(keys.index({ user, index }))) === undefined) faults.push(`base index '${base}' does not exist`)
+  }
+  if (faults.length > 0) throw new Refusal('invalid', faults.join(', '))
+}
+
+/**
+ * Moves user and password of an upstream's URL into the vault: the log is
+ * readable by many. A URL that changes loses the ones of the URL before.
+ */
+function withoutCredentials(
+  tx: Transaction,
+  ref: IndexRef,
+  value: IndexValue,
+  before: IndexValue | undefined,
+): IndexValue {
+  if (value.type !== 'mirror') return value
+  const name = secretNames.upstream(ref.user, ref.index)
+  const urlBefore = before?.type === 'mirror' ? before.mirror_url : undefined
+  if (value.mirror_url !== urlBefore) tx.secrets.delete(name)
+  if (value.mirror_url === undefined) return value
+  const url = new URL(value.mirror_url)
+  if (url.username === '' && url.password === '') return value
+  tx.secrets.set(name, { username: decoded(url.username), password: decoded(url.password) })
+  url.username = ''
+  url.password = ''
+  return { ...value, mirror_url: url.href }
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text // a lone percent sign stands for itself
+  }
+}
+
+function pick(settings: RawSettings, names: readonly string[]): RawSettings {
+  return Object.fromEntries(names.flatMap((name) => (settings[name] === undefined ? [] : [[name, settings[name]]])))
+}

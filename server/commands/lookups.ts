@@ -1,0 +1,95 @@
+import { Refusal } from '#log-format/api/refusal.js'
+import { keys } from '#log-format/keys.js'
+import type { IndexValue, ProjectValue, StageIndexValue, UserValue, VersionValue } from '#log-format/values.js'
+import { isPep440, versionIdentity } from '#server/packaging/version.js'
+import type { Reader } from '#server/storage/reader.js'
+
+export interface UserRef {
+  readonly user: string
+}
+export interface IndexRef extends UserRef {
+  readonly index: string
+}
+/** `project` in normal form. */
+export interface ProjectRef extends IndexRef {
+  readonly project: string
+}
+export interface VersionRef extends ProjectRef {
+  readonly version: string
+}
+/** A public file path: `{user}/{index}/+f/{dirA}/{dirB}/{basename}`. */
+export interface FileRef extends IndexRef {
+  readonly dirA: string
+  readonly dirB: string
+  readonly basename: string
+}
+
+/** `user/index`, as settings and messages name an index. */
+export function indexName({ user, index }: IndexRef): string {
+  return `${user}/${index}`
+}
+
+/** The path of a file as messages and replies name it, without a slash in front. */
+export function filePath(ref: FileRef): string {
+  return `${ref.user}/${ref.index}/+f/${ref.dirA}/${ref.dirB}/${ref.basename}`
+}
+
+/** The folders of a file's public path out of `abc/0123456789abc`. */
+export function splitDir(dir: string): { readonly dirA: string; readonly dirB: string } {
+  const [dirA = '', dirB = ''] = dir.split('/')
+  return { dirA, dirB }
+}
+
+export async function requireUser(reader: Reader, ref: UserRef): Promise<UserValue> {
+  const user = await reader.get(keys.user(ref))
+  if (user === undefined) throw new Refusal('not-found', `no user '${ref.user}'`)
+  return user
+}
+
+export async function requireIndex(reader: Reader, ref: IndexRef): Promise<IndexValue> {
+  const index = await reader.get(keys.index(ref))
+  if (index === undefined) throw new Refusal('not-found', `The stage ${indexName(ref)} could not be found.`)
+  return index
+}
+
+/** An index that takes uploads; refuses `not-found` for a mirror, as clients expect. */
+export async function requireStage(reader: Reader, ref: IndexRef): Promise<StageIndexValue> {
+  const index = await requireIndex(reader, ref)
+  if (index.type !== 'stage') {
+    throw new Refusal('not-found', 'cannot submit to mirror index', { form: 'reason' })
+  }
+  return index
+}
+
+export async function requireProject(reader: Reader, ref: ProjectRef): Promise<ProjectValue> {
+  const project = await reader.get(keys.project(ref))
+  if (project === undefined) {
+    throw new Refusal('not-found', `project '${ref.project}' not found on stage '${indexName(ref)}'`)
+  }
+  return project
+}
+
+/** The version as the index spells it. */
+export async function requireVersion(reader: Reader, ref: VersionRef): Promise<VersionRef & { readonly value: VersionValue }> {
+  await requireProject(reader, ref)
+  const found = await findVersion(reader, ref)
+  const value = found && (await reader.get(keys.version(found)))
+  if (found === undefined || value === undefined) {
+    throw new Refusal(
+      'not-found',
+      `version '${ref.version}' of project '${ref.project}' not found on stage '${indexName(ref)}'`,
+    )
+  }
+  return { ...found, value }
+}
+
+/**
+ * How a version is spelled on the index: as asked for, or the spelling of an
+ * equal version of PEP 440; undefined when there is none.
+ */
+export async function findVersion(reader: Reader, ref: VersionRef): Promise<VersionRef | undefined> {
+  if ((await reader.get(keys.version(ref))) !== undefined) return ref
+  if (!isPep440(ref.version)) return undefined
+  const spelling = await reader.get(keys.spelling({ ...ref, identity: versionIdentity(ref.version) }))
+  return spelling === undefined ? undefined : { ...ref, version: spelling.version }
+}

@@ -1,0 +1,155 @@
+import { Refusal } from '#log-format/api/refusal.js'
+import { keys } from '#log-format/keys.js'
+import type { LinkLogEntry, LinkValue, StageIndexValue } from '#log-format/values.js'
+import type { Caller } from '#server/auth/caller.js'
+import { authorize } from '#server/auth/permissions.js'
+import type { Transaction } from '#server/storage/transaction.js'
+import { type LinkRef } from './index-contents.js'
+import { filePath, findVersion, indexName, type IndexRef, requireIndex, requireStage, splitDir, type VersionRef } from './lookups.js'
+import {
+  checkPlacement,
+  ensureVersion,
+  findRelease,
+  linkOrder,
+  mergeVersionMetadata,
+  placeLink,
+  toxResultsOf,
+} from './releases.js'
+import { freeToxresultName } from './toxresults.js'
+import { releaseOf } from './uploads.js'
+
+export interface PushRelease extends VersionRef {
+  readonly caller: Caller
+  readonly target: IndexRef
+  readonly docs: 'with' | 'without' | 'only'
+}
+
+/** One row of the action log: status, what was done, and to what. */
+export type PushedRow = readonly (string | number)[]
+
+/**
+ * Copies a release with its files, tox results and documentation to another
+ * index: all of it, or nothing. What is there already with the same bytes
+ * counts as done. Refuses `not-found`, `forbidden`, `conflict`, `invalid`.
+ */
+export async function pushRelease(tx: Transaction, input: PushRelease): Promise<readonly PushedRow[]> {
+  const { source, links } = await selectLinks(tx, input)
+  const index = await requireTarget(tx, input)
+  const target = await findRelease(tx, { ...input.target, project: source.project, version: source.version })
+
+  const metadata = (await tx.get(keys.metadata(source))) ?? {}
+  const project = await tx.get(keys.project(source))
+  await ensureVersion(tx, target, project?.name ?? source.project)
+  await mergeVersionMetadata(tx, target, { fields: metadata, volatile: index.volatile, onConflict: 'keep' })
+
+  const copy = new Copy(tx, input, source, target, index)
+  const releaseFiles = links.filter(({ link }) => link.rel === 'releasefile')
+  for (const file of releaseFiles) await copy.releaseFile(file.ref, file.link)
+  for (const docs of links.filter(({ link }) => link.rel === 'doczip')) await copy.docs(docs.link)
+  tx.record({
+    kind: 'release-pushed',
+    ...releaseOf(target),
+    source: indexName(input),
+    files: links.map(({ ref }) => ref.basename),
+  })
+  return [[200, 'register', source.project, source.version, '->', indexName(input.target)], ...copy.rows]
+}
+
+type FoundLink = { readonly ref: LinkRef; readonly link: LinkValue }
+
+async function selectLinks(tx: Transaction, input: PushRelease): Promise<{ source: VersionRef; links: FoundLink[] }> {
+  const index = await requireIndex(tx, input)
+  authorize(input.caller, 'read', { user: input.user, index, indexName: input.index })
+  const found = await findVersion(tx, input)
+  if (found === undefined) {
+    throw new Refusal('invalid', `there are no files for ${input.project} ${input.version} on stage ${indexName(input)}`)
+  }
+  const source = { user: input.user, index: input.index, project: input.project, version: found.version }
+  const links: FoundLink[] = []
+  for await (const { segments, value } of tx.scan(
+    keys.link.under(source.user, source.index, source.project, source.version),
+  )) {
+    const wanted = value.rel === 'doczip' ? input.docs !== 'without' : input.docs !== 'only'
+    if (wanted && value.rel !== 'toxresult') links.push({ ref: keys.link.params(segments), link: value })
+  }
+  if (links.length === 0) {
+    throw new Refusal('not-found', `no release/files found for ${source.project} ${source.version}`)
+  }
+  return { source, links }
+}
+
+async function requireTarget(tx: Transaction, input: PushRelease): Promise<StageIndexValue> {
+  const { caller, target } = input
+  const index = await requireIndex(tx, target)
+  if (indexName(target) === indexName(input)) {
+    throw new Refusal('invalid', `${indexName(target)} is where the release already is; choose another targetindex`)
+  }
+  authorize(caller, 'push', { user: target.user, index, indexName: target.index })
+  return requireStage(tx, target)
+}
+
+/** Copies links one by one and keeps the rows that say so. */
+class Copy {
+  readonly rows: PushedRow[] = []
+  #position = 0
+
+  readonly #tx: Transaction
+  readonly #input: PushRelease
+  readonly #source: VersionRef
+  readonly #target: VersionRef
+  readonly #index: StageIndexValue
+
+  constructor(tx: Transaction, input: PushRelease, source: VersionRef, target: VersionRef, index: StageIndexValue) {
+    this.#tx = tx
+    this.#input = input
+    this.#source = source
+    this.#target = target
+    this.#index = index
+  }
+
+  async releaseFile(ref: LinkRef, link: LinkValue): Promise<void> {
+    const target = { ...this.#target, basename: ref.basename }
+    const before = await this.#tx.get(keys.link(target))
+    const placement = checkPlacement(this.#index, before, { basename: ref.basename, sha256: link.sha256 })
+    this.rows.push([200, 'store_releasefile', filePath({ ...target, ...splitDir(link.dir) })])
+    if (placement === 'identical') return
+    await this.#place(target, link, before, this.#pushed(link.log.filter(({ what }) => what !== 'overwrite')))
+
+    for (const result of await toxResultsOf(this.#tx, ref)) {
+      const basename = await freeToxresultName(this.#tx, target)
+      const resultRef = { ...this.#target, basename }
+      const log = this.#pushed(result.link.log.filter(({ what }) => what !== 'overwrite'))
+      await this.#place(resultRef, { ...result.link, forFile: ref.basename }, undefined, log)
+      this.rows.push([200, 'store_toxresult', filePath({ ...resultRef, ...splitDir(result.link.dir) })])
+    }
+  }
+
+  async docs(link: LinkValue): Promise<void> {
+    const basename = `${this.#target.project}-${this.#target.version}.doc.zip`
+    const target = { ...this.#target, basename }
+    const before = await this.#tx.get(keys.link(target))
+    const placement = checkPlacement(this.#index, before, { basename, sha256: link.sha256 })
+    const { project, version } = this.#source
+    this.rows.push([200, 'store_doczip', project, version, '->', indexName(this.#target)])
+    if (placement !== 'identical') await this.#place(target, link, before, this.#pushed(link.log))
+  }
+
+  async #place(ref: LinkRef, link: LinkValue, before: LinkValue | undefined, log: LinkLogEntry[]): Promise<void> {
+    const file = await this.#tx.get(keys.file({ ...this.#source, ...splitDir(link.dir), basename: ref.basename }))
+    const copied = { ...link, time: this.#tx.time, order: linkOrder(this.#tx, this.#position++), log }
+    await placeLink(this.#tx, ref, copied, before, file?.lastModified)
+  }
+
+  /** A link's log with the push added. */
+  #pushed(log: readonly LinkLogEntry[]): LinkLogEntry[] {
+    const { caller, target } = this.#input
+    const pushed: LinkLogEntry = {
+      what: 'push',
+      who: caller.user ?? null,
+      when: this.#tx.time,
+      src: indexName(this.#input),
+      dst: indexName(target),
+    }
+    return [...log, pushed]
+  }
+}

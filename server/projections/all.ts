@@ -1,0 +1,6 @@
+import type { Projection } from '#server/storage/projection.js'
+import { blobReferences } from './blob-references.js'
+import { lastChanged } from './last-changed.js'
+
+/** Every projection, as storage wants them. Order does not matter. */
+export const ALL_PROJECTIONS: readonly Projection[] = [lastChanged, blobReferences]

@@ -1,0 +1,50 @@
+import { packValue, unpackValue } from '#log-format/codec.js'
+import { keys } from '#log-format/keys.js'
+import { NO_SERIAL, type Serial } from '#log-format/serial.js'
+import type { TouchedKey } from '#server/storage/fold.js'
+import type { Projection } from '#server/storage/projection.js'
+import type { Storage } from '#server/storage/storage.js'
+
+const NAME = 'last-changed'
+
+/**
+ * What an answer may depend on, as a row name: the settings of an index, the
+ * set of its projects, or the page of one project.
+ */
+export const scopes = {
+  settings: (user: string, index: string) => `settings\0${user}\0${index}`,
+  projects: (user: string, index: string) => `projects\0${user}\0${index}`,
+  page: (user: string, index: string, project: string) => `page\0${user}\0${index}\0${project}`,
+}
+
+/** The scopes whose answers change when a key does. */
+export function scopesOf({ family, segments }: TouchedKey): readonly string[] {
+  const [user = '', index = '', project = ''] = segments
+  switch (family) {
+    case keys.index.family:
+      return [scopes.settings(user, index)]
+    case keys.project.family:
+      return [scopes.projects(user, index), scopes.page(user, index, project)]
+    case keys.version.family:
+    case keys.link.family:
+      return [scopes.page(user, index, project)]
+    default:
+      return []
+  }
+}
+
+/** Scope → serial of the last entry that changed it: what stands behind every ETag. Rows are never deleted. */
+export const lastChanged: Projection = {
+  name: NAME,
+  shape: 1,
+  fold(change, rows) {
+    const value = packValue(change.serial)
+    for (const scope of scopesOf(change)) rows.put(scope, value)
+  },
+}
+
+/** When a scope changed last, as far as the head; -1 for one that never did. */
+export function lastChangeOf(storage: Storage, scope: string): Serial {
+  const row = storage.projectionRow(NAME, scope)
+  return row === undefined ? NO_SERIAL : (unpackValue(row) as Serial)
+}

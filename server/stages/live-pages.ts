@@ -1,0 +1,87 @@
+import type { IndexRef } from '#server/commands/lookups.js'
+import { scopes } from '#server/projections/last-changed.js'
+import type { Storage } from '#server/storage/storage.js'
+import { type ChangeCell, ChangeCells } from './change-cells.js'
+import { LiveProjects } from './live-projects.js'
+import type { ProjectSnapshot } from './live-project.js'
+import type { OpenStage } from './open-stage.js'
+
+/** What one index adds to a page. */
+export interface Contribution {
+  readonly ref: IndexRef
+  readonly snapshot: ProjectSnapshot
+}
+
+/** The parts of a page at one moment, and what would have to change for it to be different. */
+export interface PageParts {
+  readonly contributions: readonly Contribution[]
+  readonly basis: Basis
+}
+
+/** Serials that an answer rests on. */
+export interface Basis {
+  readonly cells: readonly ChangeCell[]
+  /** The serial of each cell when the answer was made. */
+  readonly serials: readonly number[]
+}
+
+/** Attempts to find all parts of a page current at once, while commits go on. */
+const ATTEMPTS = 20
+
+/** Head state of pages for whoever renders and caches them. */
+export class LivePages implements Disposable {
+  readonly #projects: LiveProjects
+  readonly #cells: ChangeCells
+
+  /** `onForget` is called when bases made so far no longer follow the head. */
+  constructor(storage: Storage, onForget: () => void) {
+    this.#projects = new LiveProjects(storage)
+    this.#cells = new ChangeCells(storage, onForget)
+  }
+
+  /**
+   * What the indexes of a stage have of a project, all at the same head. A
+   * mirror adds nothing yet.
+   */
+  async parts(stage: OpenStage, project: string): Promise<PageParts> {
+    const cells = await this.#cellsOf(stage, (ref) => scopes.page(ref.user, ref.index, project))
+    const hosted = stage.order.filter(({ value }) => value.type === 'stage')
+    for (let attempt = 1; ; attempt += 1) {
+      const projects = await Promise.all(hosted.map(({ user, index }) => this.#projects.current({ user, index, project })))
+      // From here on nothing waits, so what is current is so for all of them at this very head.
+      if (attempt < ATTEMPTS && !projects.every(({ isCurrent }) => isCurrent)) continue
+      const contributions = projects.flatMap(({ snapshot }, at) => {
+        const ref = hosted[at]
+        return ref === undefined || snapshot === undefined ? [] : [{ ref, snapshot }]
+      })
+      return { contributions, basis: basisOf(cells) }
+    }
+  }
+
+  /** What the list of project names of a stage rests on. */
+  async listBasis(stage: OpenStage): Promise<Basis> {
+    return basisOf(await this.#cellsOf(stage, (ref) => scopes.projects(ref.user, ref.index)))
+  }
+
+  [Symbol.dispose](): void {
+    this.#cells[Symbol.dispose]()
+    this.#projects[Symbol.dispose]()
+  }
+
+  async #cellsOf(stage: OpenStage, scope: (ref: IndexRef) => string): Promise<ChangeCell[]> {
+    const wanted = [
+      ...stage.visited.map(({ user, index }) => scopes.settings(user, index)),
+      ...stage.order.map((ref) => scope(ref)),
+    ]
+    return Promise.all(wanted.map((name) => this.#cells.cell(name)))
+  }
+}
+
+export function isCurrent({ cells, serials }: Basis): boolean {
+  for (let at = 0; at < cells.length; at += 1) if (cells[at]?.serial !== serials[at]) return false
+  return true
+}
+
+function basisOf(cells: readonly ChangeCell[]): Basis {
+  return { cells, serials: cells.map(({ serial }) => serial) }
+}

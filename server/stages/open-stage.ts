@@ -1,0 +1,65 @@
+import type { IndexValue } from '#log-format/values.js'
+import { keys } from '#log-format/keys.js'
+import type { Caller } from '#server/auth/caller.js'
+import { allows, authorize } from '#server/auth/permissions.js'
+import { type IndexRef, requireIndex } from '#server/commands/lookups.js'
+import type { Reader } from '#server/storage/reader.js'
+import { type IndexInOrder, resolutionOrder } from './resolution-order.js'
+
+/** An index as it answers to one caller: itself and its bases, as far as the caller may read them. */
+export interface OpenStage extends IndexRef {
+  readonly reader: Reader
+  readonly value: IndexValue
+  /** In resolution order, the index itself first, unless it is a base of none and a mirror moved behind. */
+  readonly order: readonly IndexInOrder[]
+  /** Indexes whose settings decided this, also those that do not exist or may not be read. */
+  readonly visited: readonly IndexRef[]
+  /** Whether everybody who asks gets the same answer. */
+  readonly isPublic: boolean
+}
+
+/**
+ * Opens an index for reading. This is the one place where `acl_read` decides:
+ * the index asked for must be readable, `unauthenticated` or `forbidden`
+ * otherwise; bases that are not are passed over as if they were not there.
+ * Refuses `not-found` for a missing index. Settings are those of `current`,
+ * the present, also when `reader` shows the past: who lost the right to read
+ * lost it for the past as well.
+ */
+export async function openStage(input: {
+  readonly reader: Reader
+  readonly current: Reader
+  readonly ref: IndexRef
+  readonly caller: Caller
+}): Promise<OpenStage> {
+  const { reader, current, ref, caller } = input
+  const value = await requireIndex(reader, ref)
+  await authorizeRead(reader, current, { ...ref, value }, caller)
+  const { indexes, visited } = await resolutionOrder(reader, { user: ref.user, index: ref.index, value })
+
+  const order: IndexInOrder[] = []
+  let isPublic = true
+  for (const found of indexes) {
+    const settings = await settingsNow(reader, current, found)
+    isPublic &&= settings.acl_read === undefined
+    if (allows(caller, 'read', { user: found.user, index: settings })) order.push(found)
+  }
+  return { user: ref.user, index: ref.index, reader, value, order, visited, isPublic }
+}
+
+/** Refuses to whom the index may not be shown, by its present settings. */
+export async function authorizeRead(
+  reader: Reader,
+  current: Reader,
+  found: IndexInOrder,
+  caller: Caller,
+): Promise<void> {
+  const settings = await settingsNow(reader, current, found)
+  authorize(caller, 'read', { user: found.user, index: settings, indexName: found.index })
+}
+
+/** Of an index that is gone by now, the settings it had. */
+async function settingsNow(reader: Reader, current: Reader, found: IndexInOrder): Promise<IndexValue> {
+  if (reader === current) return found.value
+  return (await current.get(keys.index(found))) ?? found.value
+}
