@@ -21,12 +21,12 @@ const LENGTH_LIMIT = 1000
 /** PEP 440, appendix B. Neighbouring parts contest one separator at most, so a mismatch is found in linear time. */
 const PEP_440 = new RegExp(
   [
-    String.raw`^v?(?:(?<epoch>\d+)!)?`,
-    String.raw`(?<release>\d+(?:\.\d+)*)`,
-    String.raw`(?:[-_.]?(?<preLabel>alpha|a|beta|b|preview|pre|rc|c)[-_.]?(?<preNumber>\d*))?`,
-    String.raw`(?:-(?<implicitPost>\d+)|[-_.]?(?:post|rev|r)[-_.]?(?<postNumber>\d*))?`,
-    String.raw`(?:[-_.]?dev[-_.]?(?<devNumber>\d*))?`,
-    String.raw`(?:\+(?<local>[a-z\d]+(?:[-_.][a-z\d]+)*))?$`,
+    String.raw`^v?(?:(\d+)!)?`, // epoch
+    String.raw`(\d+(?:\.\d+)*)`, // release
+    String.raw`(?:[-_.]?(alpha|a|beta|b|preview|pre|rc|c)[-_.]?(\d*))?`,
+    String.raw`(?:-(\d+)|[-_.]?(?:post|rev|r)[-_.]?(\d*))?`, // post, without and with a label
+    String.raw`(?:[-_.]?dev[-_.]?(\d*))?`,
+    String.raw`(?:\+([a-z\d]+(?:[-_.][a-z\d]+)*))?$`, // local
   ].join(''),
   'i', // without `u`: no letter outside ASCII folds into the pattern
 )
@@ -46,18 +46,21 @@ const PRE_LABELS: Readonly<Record<string, 'a' | 'b' | 'rc'>> = {
 export function parseVersion(text: string): Version | undefined {
   const trimmed = text.trim()
   if (trimmed.length > LENGTH_LIMIT) return undefined
-  const found = PEP_440.exec(trimmed)?.groups
-  if (found === undefined) return undefined
+  const found = PEP_440.exec(trimmed)
+  if (found === null) return undefined
 
-  const label = PRE_LABELS[found['preLabel']?.toLowerCase() ?? '']
-  const local = found['local']?.toLowerCase().split(/[-_.]/)
+  const [, epoch = '', release = '', preLabel = '', preNumber = '', barePost, labelledPost, dev, local] = found
+  const label = PRE_LABELS[preLabel.toLowerCase()]
   return {
-    epoch: plainNumber(found['epoch'] ?? ''),
-    release: (found['release'] ?? '').split('.').map(plainNumber),
-    pre: label && { label, number: plainNumber(found['preNumber'] ?? '') },
-    post: optionalNumber(found['implicitPost'] ?? found['postNumber']),
-    dev: optionalNumber(found['devNumber']),
-    local: local?.map((segment) => (isNumber(segment) ? plainNumber(segment) : segment)),
+    epoch: plainNumber(epoch),
+    release: release.split('.').map(plainNumber),
+    pre: label && { label, number: plainNumber(preNumber) },
+    post: optionalNumber(barePost ?? labelledPost),
+    dev: optionalNumber(dev),
+    local: local
+      ?.toLowerCase()
+      .split(/[-_.]/)
+      .map((segment) => (isNumber(segment) ? plainNumber(segment) : segment)),
   }
 }
 
@@ -119,14 +122,14 @@ const END = '\0'
 
 function pep440Key(version: Version): string {
   const { epoch, pre, post, dev, local } = version
-  const release = significantRelease(version).map(numberKey).join('')
-  return [
-    numberKey(epoch) + release + END,
-    pre ? `${pre.label}${numberKey(pre.number)}` : dev !== undefined && post === undefined ? '@' : 'z',
-    post === undefined ? '@' : `p${numberKey(post)}`,
-    dev === undefined ? 'z' : `d${numberKey(dev)}`,
-    ...(local ?? []).map((segment) => (isNumber(segment) ? `n${numberKey(segment)}` : `a${segment}${END}`)),
-  ].join('')
+  let key = numberKey(epoch)
+  for (const number of significantRelease(version)) key += numberKey(number)
+  key += END
+  key += pre ? pre.label + numberKey(pre.number) : dev !== undefined && post === undefined ? '@' : 'z'
+  key += post === undefined ? '@' : `p${numberKey(post)}`
+  key += dev === undefined ? 'z' : `d${numberKey(dev)}`
+  for (const segment of local ?? []) key += isNumber(segment) ? `n${numberKey(segment)}` : `a${segment}${END}`
+  return key
 }
 
 /** Words of legacy versions that mean another: `dev` sorts before every letter, a dash opens a patch of a final release. */
@@ -195,7 +198,7 @@ function isNumber(text: string): boolean {
 
 /** A number that may be left out counts as 0. */
 function plainNumber(digits: string): string {
-  return digits.replace(/^0+(?=\d)/, '') || '0'
+  return digits.startsWith('0') ? digits.replace(/^0+(?=\d)/, '') : digits || '0'
 }
 
 function optionalNumber(digits: string | undefined): string | undefined {
