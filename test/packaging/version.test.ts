@@ -216,9 +216,15 @@ describe('order', () => {
     ['PEP 440, "Final releases"', ['0.9', '0.9.1', '0.9.2', '0.9.10', '0.9.11', '1.0', '1.0.1', '1.1', '2.0', '2.0.1']],
     ['PEP 440, "Local version identifiers"', ['1+a', '1+a.b', '1+a.1', '1+b', '1+2', '1+2.a', '1+2.1', '1+10', '1.post1']],
     ['numbers of any size', ['1.9', '1.9007199254740992', '1.9007199254740993', `1.${BIG}`, `1.1${BIG}`, '2']],
-    ['server-http.md 4.6', ['dev-x', 'foo', '2.0-foo', '1.0.dev1', '1.0a1', '1.0rc1', '1.00', '1.0', '1.0+l', '1.0.post1', '1!0.1']],
+    [
+      'server-http.md 4.6',
+      ['dev-x', 'foo', '2.0-foo', '1.0.dev1', '1.0a1', '1.0rc1', '1.00', '1.0', '1.0+l', '1.0.post1', '1!0.1'],
+    ],
     // setuptools, "Specifying your project's version", as it was before PEP 440
-    ['legacy numbers and words', ['x.dev', 'x.a', 'x.b', 'x.pre1', 'x.rc2', 'x', 'x-1', 'x-2', 'x.p1', 'x.1', 'x.2', 'x.10', '1.x']],
+    [
+      'legacy numbers and words',
+      ['x.dev', 'x.a', 'x.b', 'x.pre1', 'x.rc2', 'x', 'x-1', 'x-2', 'x.p1', 'x.1', 'x.2', 'x.10', '1.x'],
+    ],
     ['legacy words after a dash', ['x.1-dev', 'x.1-alpha', 'x.1-c', 'x.1', 'x.1-foo', 'x.1.1']],
     ['legacy names that JavaScript knows', ['__proto__', 'constructor', 'toString', 'valueOf']],
   ])('%s', (_, ascending) => {
