@@ -1,4 +1,5 @@
 import { escapeHtml, html } from './html.js'
+import { joinPage } from './page-bytes.js'
 import {
   SIMPLE_API_VERSION,
   type Hashes,
@@ -19,12 +20,16 @@ export interface ProjectHtmlHead {
   readonly blockedMirror?: string
 }
 
-/** The whole page in one string; the pieces below make the same bytes. */
-export function renderProjectHtml(head: ProjectHtmlHead, page: ProjectPage): string {
+/** The whole page; the pieces below make the same bytes. */
+export function renderProjectHtml(head: ProjectHtmlHead, page: ProjectPage): Buffer {
   const { projectStatus } = page
-  let written = openProjectHtml(projectStatus === undefined ? head : { projectStatus, ...head })
-  for (const file of page.files) written += renderFileHtml(file)
-  return written + CLOSE_PROJECT_HTML
+  return joinPage({
+    open: openProjectHtml(projectStatus === undefined ? head : { projectStatus, ...head }),
+    items: page.files,
+    render: renderFileHtml,
+    separator: '',
+    close: CLOSE_PROJECT_HTML,
+  })
 }
 
 /** PEP 503 and 629; the status is told as PEP 792 has it. */
@@ -37,25 +42,29 @@ export function openProjectHtml(head: ProjectHtmlHead): string {
  * the attributes of PEP 592 (yanked), 658 and 714 (core metadata) and 740 (provenance).
  */
 export function renderFileHtml(file: SimpleFile): string {
-  const owner = file.owner === undefined ? '' : escapeHtml(file.owner) + ' '
-  let line = owner + '<a href="' + escapeHtml(file.url) + fragment(file.hashes) + '"'
-  if (file.requiresPython) line += attribute('data-requires-python', file.requiresPython)
-  if (file.yanked !== undefined) line += attribute('data-yanked', file.yanked === true ? '' : file.yanked)
+  const owner = file.owner === undefined ? '' : `${escapeHtml(file.owner)} `
+  let line = `${owner}<a href="${escapeHtml(file.url)}${fragment(file.hashes)}"`
+  if (file.requiresPython) line += ` data-requires-python="${escapeHtml(file.requiresPython)}"`
+  if (file.yanked !== undefined) line += ` data-yanked="${file.yanked === true ? '' : escapeHtml(file.yanked)}"`
   if (file.coreMetadata !== undefined) {
-    const stated = statedHash(file.coreMetadata === true ? {} : file.coreMetadata) ?? 'true'
-    line += attribute('data-core-metadata', stated) + attribute('data-dist-info-metadata', stated)
+    const stated = escapeHtml((file.coreMetadata === true ? undefined : statedHash(file.coreMetadata)) ?? 'true')
+    line += ` data-core-metadata="${stated}" data-dist-info-metadata="${stated}"`
   }
-  if (file.provenance !== undefined) line += attribute('data-provenance', file.provenance)
-  return line + '>' + escapeHtml(file.filename) + '</a><br>\n'
+  if (file.provenance !== undefined) line += ` data-provenance="${escapeHtml(file.provenance)}"`
+  return `${line}>${escapeHtml(file.filename)}</a><br>\n`
 }
 
 export const CLOSE_PROJECT_HTML = '</body></html>\n'
 
 /** The whole list of one index without headings; the pieces below make the same bytes. */
-export function renderListHtml(title: string, list: ProjectList): string {
-  let written = openListHtml(title)
-  for (const { name } of list.projects) written += renderProjectLine(name)
-  return written + CLOSE_LIST_HTML
+export function renderListHtml(title: string, list: ProjectList): Buffer {
+  return joinPage({
+    open: openListHtml(title),
+    items: list.projects,
+    render: ({ name }) => renderProjectLine(name),
+    separator: '',
+    close: CLOSE_LIST_HTML,
+  })
 }
 
 /** `title` is `{user}/{index}: simple list (including inherited indices)`. */
@@ -72,7 +81,7 @@ export function renderIndexHeading(index: string, bases: readonly string[]): str
 /** `name` is in normal form, so it needs no percent-encoding. */
 export function renderProjectLine(name: string): string {
   const escaped = escapeHtml(name)
-  return '<a href="' + escaped + '/">' + escaped + '</a><br>\n'
+  return `<a href="${escaped}/">${escaped}</a><br>\n`
 }
 
 export const CLOSE_LIST_HTML = '</body></html>\n'
@@ -111,19 +120,15 @@ function blockedNote(mirror: string | undefined): string {
   )
 }
 
-function attribute(name: string, value: string): string {
-  return ' ' + name + '="' + escapeHtml(value) + '"'
-}
-
 function fragment(hashes: Hashes): string {
   const stated = statedHash(hashes)
-  return stated === undefined ? '' : '#' + escapeHtml(stated)
+  return stated === undefined ? '' : `#${escapeHtml(stated)}`
 }
 
 /** `{algorithm}={hex}`: HTML has room for one. sha256 is the one every installer knows. */
 function statedHash(hashes: Hashes): string | undefined {
   const sha256 = hashes['sha256']
-  if (sha256 !== undefined) return 'sha256=' + sha256
+  if (sha256 !== undefined) return `sha256=${sha256}`
   const algorithm = PREFERRED.find((name) => hashes[name] !== undefined) ?? Object.keys(hashes)[0]
   return algorithm === undefined ? undefined : `${algorithm}=${hashes[algorithm]}`
 }

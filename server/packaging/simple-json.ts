@@ -1,3 +1,4 @@
+import { joinPage } from './page-bytes.js'
 import {
   SIMPLE_API_VERSION,
   type Hashes,
@@ -13,15 +14,15 @@ export type ProjectJsonHead = Omit<ProjectPage, 'files'>
 /** Stands between two files, and between two names of a list. */
 export const JSON_SEPARATOR = ','
 
-/** The whole page in one string; the pieces below make the same bytes. */
-export function renderProjectJson(page: ProjectPage): string {
-  let written = openProjectJson(page)
-  let separator = ''
-  for (const file of page.files) {
-    written += separator + renderFileJson(file)
-    separator = JSON_SEPARATOR
-  }
-  return written + CLOSE_PROJECT_JSON
+/** The whole page; the pieces below make the same bytes. */
+export function renderProjectJson(page: ProjectPage): Buffer {
+  return joinPage({
+    open: openProjectJson(page),
+    items: page.files,
+    render: renderFileJson,
+    separator: JSON_SEPARATOR,
+    close: CLOSE_PROJECT_JSON,
+  })
 }
 
 /** PEP 691, with the versions of PEP 700 and the status of PEP 792. */
@@ -35,27 +36,32 @@ export function openProjectJson(head: ProjectJsonHead): string {
 
 /** The object of one file, which depends on nothing but the file. */
 export function renderFileJson(file: SimpleFile): string {
-  let written = '{"filename":' + quote(file.filename) + ',"url":' + quote(file.url) + ',"hashes":' + hashesObject(file.hashes)
-  if (file.requiresPython) written += ',"requires-python":' + quote(file.requiresPython)
-  if (file.size !== undefined) written += ',"size":' + file.size
-  if (file.uploadTime !== undefined) written += ',"upload-time":"' + new Date(file.uploadTime).toISOString() + '"'
-  if (file.yanked !== undefined) {
-    // Of the JSON form PEP 691 wants a value that counts as true, which an empty reason does not.
-    written += ',"yanked":' + (file.yanked === true || file.yanked === '' ? 'true' : quote(file.yanked))
-  }
+  let written = `{"filename":${quote(file.filename)},"url":${quote(file.url)},"hashes":${hashesObject(file.hashes)}`
+  if (file.requiresPython) written += `,"requires-python":${quote(file.requiresPython)}`
+  if (file.size !== undefined) written += `,"size":${file.size}`
+  // PEP 700: RFC 3339 in UTC.
+  if (file.uploadTime !== undefined) written += `,"upload-time":"${new Date(file.uploadTime).toISOString()}"`
+  // PEP 691 wants a value that counts as true, which an empty reason does not.
+  if (file.yanked !== undefined) written += `,"yanked":${file.yanked === true || file.yanked === '' ? 'true' : quote(file.yanked)}`
   if (file.coreMetadata !== undefined) {
     const stated = coreMetadata(file.coreMetadata)
-    written += ',"core-metadata":' + stated + ',"dist-info-metadata":' + stated
+    written += `,"core-metadata":${stated},"dist-info-metadata":${stated}`
   }
-  if (file.provenance !== undefined) written += ',"provenance":' + quote(file.provenance)
-  return written + '}'
+  if (file.provenance !== undefined) written += `,"provenance":${quote(file.provenance)}`
+  return `${written}}`
 }
 
 export const CLOSE_PROJECT_JSON = ']}\n'
 
-/** The whole list in one string; the pieces below make the same bytes. */
-export function renderListJson(list: ProjectList): string {
-  return openListJson(list.lastSerial) + list.projects.map(({ name }) => renderNameJson(name)).join(JSON_SEPARATOR) + CLOSE_LIST_JSON
+/** The whole list; the pieces below make the same bytes. */
+export function renderListJson(list: ProjectList): Buffer {
+  return joinPage({
+    open: openListJson(list.lastSerial),
+    items: list.projects,
+    render: ({ name }) => renderNameJson(name),
+    separator: JSON_SEPARATOR,
+    close: CLOSE_LIST_JSON,
+  })
 }
 
 /** `lastSerial` is the upstream's, where it gives one. */
@@ -64,7 +70,7 @@ export function openListJson(lastSerial?: number): string {
 }
 
 export function renderNameJson(name: string): string {
-  return '{"name":' + quote(name) + '}'
+  return `{"name":${quote(name)}}`
 }
 
 export const CLOSE_LIST_JSON = ']}\n'
@@ -81,25 +87,21 @@ function projectStatus(status: ProjectStatus | undefined): string {
 }
 
 function coreMetadata(stated: true | Hashes): string {
-  return stated === true || isEmpty(stated) ? 'true' : hashesObject(stated)
+  const hashes = stated === true ? '{}' : hashesObject(stated)
+  return hashes === '{}' ? 'true' : hashes
 }
 
 function hashesObject(hashes: Hashes): string {
   let written = ''
   for (const algorithm in hashes) {
-    written += (written === '' ? '' : ',') + quote(algorithm) + ':' + quote(hashes[algorithm] ?? '')
+    written += `${written === '' ? '' : ','}${quote(algorithm)}:${quote(hashes[algorithm] ?? '')}`
   }
-  return '{' + written + '}'
-}
-
-function isEmpty(hashes: Hashes): boolean {
-  for (const _ in hashes) return false
-  return true
+  return `{${written}}`
 }
 
 /** What JSON cannot hold as it is; half a surrogate pair would be no UTF-8. */
 const NEEDS_ESCAPE = /["\\\u0000-\u001f\ud800-\udfff]/
 
 function quote(text: string): string {
-  return NEEDS_ESCAPE.test(text) ? JSON.stringify(text) : '"' + text + '"'
+  return NEEDS_ESCAPE.test(text) ? JSON.stringify(text) : `"${text}"`
 }
