@@ -1,0 +1,107 @@
+import { joinPage } from './page-bytes.js'
+import {
+  SIMPLE_API_VERSION,
+  type Hashes,
+  type ProjectList,
+  type ProjectPage,
+  type ProjectStatus,
+  type SimpleFile,
+} from './simple-page.js'
+
+/** What stands before the files of a project page. */
+export type ProjectJsonHead = Omit<ProjectPage, 'files'>
+
+/** Stands between two files, and between two names of a list. */
+export const JSON_SEPARATOR = ','
+
+/** The whole page; the pieces below make the same bytes. */
+export function renderProjectJson(page: ProjectPage): Buffer {
+  return joinPage({
+    open: openProjectJson(page),
+    items: page.files,
+    render: renderFileJson,
+    separator: JSON_SEPARATOR,
+    close: CLOSE_PROJECT_JSON,
+  })
+}
+
+/** PEP 691, with the versions of PEP 700 and the status of PEP 792. */
+export function openProjectJson(head: ProjectJsonHead): string {
+  return (
+    `{"meta":${meta(head.lastSerial)},"name":${quote(head.name)}` +
+    projectStatus(head.projectStatus) +
+    `,"versions":[${head.versions.map(quote).join(',')}],"files":[`
+  )
+}
+
+/** The object of one file, which depends on nothing but the file. */
+export function renderFileJson(file: SimpleFile): string {
+  let written = `{"filename":${quote(file.filename)},"url":${quote(file.url)},"hashes":${hashesObject(file.hashes)}`
+  if (file.requiresPython) written += `,"requires-python":${quote(file.requiresPython)}`
+  if (file.size !== undefined) written += `,"size":${file.size}`
+  // PEP 700: RFC 3339 in UTC.
+  if (file.uploadTime !== undefined) written += `,"upload-time":"${new Date(file.uploadTime).toISOString()}"`
+  // PEP 691 wants a value that counts as true, which an empty reason does not.
+  if (file.yanked !== undefined) written += `,"yanked":${file.yanked === true || file.yanked === '' ? 'true' : quote(file.yanked)}`
+  if (file.coreMetadata !== undefined) {
+    const stated = coreMetadata(file.coreMetadata)
+    written += `,"core-metadata":${stated},"dist-info-metadata":${stated}`
+  }
+  if (file.provenance !== undefined) written += `,"provenance":${quote(file.provenance)}`
+  return `${written}}`
+}
+
+export const CLOSE_PROJECT_JSON = ']}\n'
+
+/** The whole list; the pieces below make the same bytes. */
+export function renderListJson(list: ProjectList): Buffer {
+  return joinPage({
+    open: openListJson(list.lastSerial),
+    items: list.projects,
+    render: ({ name }) => renderNameJson(name),
+    separator: JSON_SEPARATOR,
+    close: CLOSE_LIST_JSON,
+  })
+}
+
+/** `lastSerial` is the upstream's, where it gives one. */
+export function openListJson(lastSerial?: number): string {
+  return `{"meta":${meta(lastSerial)},"projects":[`
+}
+
+export function renderNameJson(name: string): string {
+  return `{"name":${quote(name)}}`
+}
+
+export const CLOSE_LIST_JSON = ']}\n'
+
+function meta(lastSerial: number | undefined): string {
+  const serial = lastSerial === undefined ? '' : `"_last-serial":${lastSerial},`
+  return `{${serial}"api-version":"${SIMPLE_API_VERSION}"}`
+}
+
+function projectStatus(status: ProjectStatus | undefined): string {
+  if (status === undefined) return ''
+  const reason = status.reason === undefined ? '' : `,"reason":${quote(status.reason)}`
+  return `,"project-status":{"status":"${status.status}"${reason}}`
+}
+
+function coreMetadata(stated: true | Hashes): string {
+  const hashes = stated === true ? '{}' : hashesObject(stated)
+  return hashes === '{}' ? 'true' : hashes
+}
+
+function hashesObject(hashes: Hashes): string {
+  let written = ''
+  for (const algorithm in hashes) {
+    written += `${written === '' ? '' : ','}${quote(algorithm)}:${quote(hashes[algorithm] ?? '')}`
+  }
+  return `{${written}}`
+}
+
+/** What JSON cannot hold as it is; half a surrogate pair would be no UTF-8. */
+const NEEDS_ESCAPE = /["\\\u0000-\u001f\ud800-\udfff]/
+
+function quote(text: string): string {
+  return NEEDS_ESCAPE.test(text) ? JSON.stringify(text) : `"${text}"`
+}
