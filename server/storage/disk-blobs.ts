@@ -1,4 +1,4 @@
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { Refusal } from '#log-format/api/refusal.js'
@@ -6,7 +6,9 @@ import { BlobPins } from './blob-pins.js'
 import type { BlobStat, BlobStore, ListedBlob, OpenBlob, PinnedBlob, ReceivedBlob, ReceiveOptions } from './blob-store.js'
 import { ContentHasher } from './content-hash.js'
 import { FolderSync } from './folder-sync.js'
+import { openFile } from './open-file.js'
 import { streamChunks } from './stream-chunks.js'
+import { TempFile } from './temp-file.js'
 
 /** Bytes collected for one write; a content below it costs a single one. */
 const WRITE_BYTES = 256 * 1024
@@ -218,65 +220,6 @@ class ReceivedFile implements ReceivedBlob {
     const pin = await this.#placed?.catch(() => undefined)
     if (pin === undefined) await this.#parts.temp.remove()
     else pin[Symbol.dispose]()
-  }
-}
-
-/** A file being written; opened by the first write. */
-class TempFile {
-  readonly path: string
-  #handle: FileHandle | undefined
-
-  constructor(path: string) {
-    this.path = path
-  }
-
-  async write(chunks: readonly Uint8Array[], bytes: number): Promise<void> {
-    this.#handle ??= await open(this.path, 'wx')
-    if (bytes === 0) return
-    const { bytesWritten } = await this.#handle.writev([...chunks])
-    // A short write is rare: the rest, or the reason why not, comes with the next one.
-    if (bytesWritten < bytes) await this.#handle.writeFile(Buffer.concat(chunks).subarray(bytesWritten))
-  }
-
-  /** Puts what was written on the disk; the file is closed then. */
-  async sync(): Promise<void> {
-    await this.#handle?.sync()
-    await this.#close()
-  }
-
-  /** Safe after anything that went wrong. */
-  async remove(): Promise<void> {
-    await this.#close()
-    await rm(this.path, { force: true })
-  }
-
-  async #close(): Promise<void> {
-    const handle = this.#handle
-    this.#handle = undefined
-    await handle?.close()
-  }
-}
-
-async function openFile(path: string): Promise<OpenBlob> {
-  const handle = await open(path)
-  try {
-    const { size } = await handle.stat()
-    return {
-      size,
-      read: async (buffer, position) => {
-        let filled = 0
-        while (filled < buffer.length) {
-          const { bytesRead } = await handle.read(buffer, filled, buffer.length - filled, position + filled)
-          if (bytesRead === 0) break
-          filled += bytesRead
-        }
-        return filled
-      },
-      close: () => handle.close(),
-    }
-  } catch (error) {
-    await handle.close()
-    throw error
   }
 }
 
