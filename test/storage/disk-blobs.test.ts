@@ -1,0 +1,75 @@
+import { mkdir, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DiskBlobs } from '#server/storage/disk-blobs.js'
+import { verifyBlob } from '#server/storage/verify-blob.js'
+import { MemoryBlobs } from '#test/support/memory-blobs.js'
+import { blobStoreSuite, content, pieces, sha256Of } from './blob-store.suite.js'
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'blobs-'))
+})
+afterEach(async () => {
+  await rm(folder, { recursive: true })
+})
+
+blobStoreSuite('disk blobs', () => DiskBlobs.open(join(folder, 'files')))
+blobStoreSuite('memory blobs', async () => new MemoryBlobs())
+
+test('lays files out by the first two digits', async () => {
+  await using blobs = await DiskBlobs.open(folder)
+  using blob = await blobs.putBytes(content(9))
+  const { sha256 } = blob
+  expect(blobs.path(sha256)).toBe(join(folder, sha256.slice(0, 2), sha256))
+  expect(await readdir(join(folder, sha256.slice(0, 2)))).toEqual([sha256])
+  expect((await readdir(folder)).sort()).toEqual(['+tmp', sha256.slice(0, 2)])
+})
+
+test.each(['', 'ab', '../../etc/passwd', 'A'.repeat(64), 'a'.repeat(65), `${'a'.repeat(63)}/`])('has no path for %j', async (text) => {
+  await using blobs = await DiskBlobs.open(folder)
+  expect(() => blobs.path(text)).toThrow('not a sha256')
+  await expect(blobs.open(text)).rejects.toThrow('not a sha256')
+})
+
+test('keeps blobs and removes half-received files when opened again', async () => {
+  const sha256 = sha256Of(content(50))
+  {
+    await using blobs = await DiskBlobs.open(folder)
+    using _ = await blobs.putBytes(content(50))
+    await writeFile(join(folder, '+tmp', '1'), 'the process was killed here')
+    expect(await readdir(join(folder, '+tmp'))).toHaveLength(1)
+  }
+  await using blobs = await DiskBlobs.open(folder)
+  expect(await readdir(join(folder, '+tmp'))).toEqual([])
+  expect(await verifyBlob(blobs, sha256)).toBe('ok')
+})
+
+test('leaves no temp file after a refusal, an abort or a commit', async () => {
+  await using blobs = await DiskBlobs.open(folder)
+  await expect(blobs.receive(pieces(content(900_000), 65_536), { maxBytes: 800_000 })).rejects.toMatchObject({ kind: 'too-large' })
+  const signal = AbortSignal.abort(new Error('gone'))
+  await expect(blobs.putBytes(content(5), { signal })).rejects.toThrow('gone')
+  await using received = await blobs.receive(pieces(content(900_000), 65_536), { maxBytes: 900_000 })
+  await received.commit()
+  expect(await readdir(join(folder, '+tmp'))).toEqual([])
+})
+
+test('finds damage, and heals it when the bytes come again', async () => {
+  await using blobs = await DiskBlobs.open(folder)
+  using blob = await blobs.putBytes(content(50))
+  await truncate(blobs.path(blob.sha256), 49)
+  expect(await verifyBlob(blobs, blob.sha256)).toBe('damaged')
+  await writeFile(blobs.path(blob.sha256), content(51).subarray(0, 50))
+  expect(await verifyBlob(blobs, blob.sha256)).toBe('damaged')
+  using _ = await blobs.putBytes(content(50))
+  expect(await verifyBlob(blobs, blob.sha256)).toBe('ok')
+})
+
+test('lists nothing that is not a blob', async () => {
+  await using blobs = await DiskBlobs.open(folder)
+  await mkdir(join(folder, '00'))
+  await writeFile(join(folder, '00', 'README'), 'hello')
+  await writeFile(join(folder, '00', 'ff'.repeat(32)), 'in the wrong folder')
+  for await (const blob of blobs.list()) throw new Error(`listed ${blob.sha256}`)
+})
