@@ -6,11 +6,16 @@ import type { IncomingHttpHeaders } from 'node:http'
  */
 export const PAGE_CACHE_CONTROL = 'private, max-age=0, no-cache'
 
-/** For a page of stale mirror data: the next request shall not get it from a cache on the way. */
-export const STALE_PAGE_HEADERS = {
-  'Cache-Control': 'max-age=0, must-revalidate, no-cache, no-store',
-  Pragma: 'no-cache',
-} as const
+/** For a page of stale mirror data, sent at `now` in ms: no cache on the way shall answer with it again. */
+export function stalePageHeaders(now: number): Readonly<Record<string, string>> {
+  const date = formatHttpDate(now)
+  return {
+    'Cache-Control': 'max-age=0, must-revalidate, no-cache, no-store',
+    Expires: date,
+    'Last-Modified': date,
+    Pragma: 'no-cache',
+  }
+}
 
 /** A path of `+f` names its content, so it never answers anything else. */
 export const FILE_CACHE_CONTROL = 'max-age=365000000, immutable, public'
@@ -28,10 +33,14 @@ export interface Validators {
 export function isNotModified(headers: IncomingHttpHeaders, validators: Validators): boolean {
   const ifNoneMatch = headers['if-none-match']
   if (ifNoneMatch !== undefined) return etagMatches(ifNoneMatch, validators.etag)
-  return validators.lastModified !== undefined && isUnmodifiedSince(headers['if-modified-since'], validators.lastModified)
+  const { lastModified } = validators
+  return lastModified !== undefined && isUnmodifiedSince(headers['if-modified-since'], lastModified)
 }
 
-/** `If-None-Match`: a list of ETags or `*`, compared weakly (RFC 9110, 8.8.3.2). False without the header, or for nonsense. */
+/**
+ * `If-None-Match`: a list of ETags or `*`, compared weakly (RFC 9110, 8.8.3.2).
+ * False without the header, or for nonsense.
+ */
 export function etagMatches(ifNoneMatch: string | undefined, etag: string): boolean {
   if (ifNoneMatch === undefined) return false
   if (ifNoneMatch === etag || ifNoneMatch.trim() === '*') return true
@@ -72,7 +81,7 @@ function opaqueTag(etag: string): string {
 
 const HTTP_DATE = /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/
 
-/** The one form that is still sent (RFC 9110, 5.6.7); without the older ones a client gets the whole answer, never a wrong one. */
+/** The one form that is still sent (RFC 9110, 5.6.7): who sends an older one gets the whole answer, never a wrong one. */
 function parseHttpDate(text: string): number | undefined {
   const ms = HTTP_DATE.test(text) ? Date.parse(text) : Number.NaN
   return Number.isNaN(ms) ? undefined : ms

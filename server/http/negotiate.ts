@@ -103,7 +103,7 @@ const isInstallerAgent = remember((userAgent: string) => INSTALLER.test(userAgen
 const REMEMBERED = 500
 const LONGEST_REMEMBERED = 1_000
 
-/** A pure function that keeps its latest results; strangers with ever new headers cost it neither memory nor its speed for long. */
+/** A pure function that keeps its latest results, in bounded memory whatever strangers send. */
 function remember<V>(workOut: (text: string) => V): (text: string) => V {
   const known = new Map<string, V>()
   return (text) => {

@@ -110,8 +110,10 @@ function parseHashes(value: unknown, at: string): Hashes {
   if (stated.length > PAGE_LIMITS.hashes) throw unusable(`has too many hashes at ${at}`)
   const hashes: Record<string, string> = {}
   for (const [algorithm, digest] of stated) {
-    if (typeof digest !== 'string' || !/^[0-9a-f]{1,256}$/i.test(digest)) throw unusable(`has no hexadecimal digest at ${at}`)
     if (!/^[a-z0-9][a-z0-9_-]{0,40}$/i.test(algorithm)) throw unusable(`has an odd algorithm at ${at}`)
+    if (typeof digest !== 'string' || !/^[0-9a-f]{1,256}$/i.test(digest)) {
+      throw unusable(`has no hexadecimal digest at ${at}`)
+    }
     hashes[algorithm.toLowerCase()] = digest.toLowerCase()
   }
   return hashes

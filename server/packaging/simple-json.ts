@@ -41,8 +41,7 @@ export function renderFileJson(file: SimpleFile): string {
   if (file.size !== undefined) written += `,"size":${file.size}`
   // PEP 700: RFC 3339 in UTC.
   if (file.uploadTime !== undefined) written += `,"upload-time":"${new Date(file.uploadTime).toISOString()}"`
-  // PEP 691 wants a value that counts as true, which an empty reason does not.
-  if (file.yanked !== undefined) written += `,"yanked":${file.yanked === true || file.yanked === '' ? 'true' : quote(file.yanked)}`
+  if (file.yanked !== undefined) written += `,"yanked":${yanked(file.yanked)}`
   if (file.coreMetadata !== undefined) {
     const stated = coreMetadata(file.coreMetadata)
     written += `,"core-metadata":${stated},"dist-info-metadata":${stated}`
@@ -84,6 +83,11 @@ function projectStatus(status: ProjectStatus | undefined): string {
   if (status === undefined) return ''
   const reason = status.reason === undefined ? '' : `,"reason":${quote(status.reason)}`
   return `,"project-status":{"status":"${status.status}"${reason}}`
+}
+
+/** PEP 691 wants a value that counts as true, which an empty reason does not. */
+function yanked(reason: true | string): string {
+  return reason === true || reason === '' ? 'true' : quote(reason)
 }
 
 function coreMetadata(stated: true | Hashes): string {

@@ -4,6 +4,7 @@ import {
   ifRangeMatches,
   isNotModified,
   isUnmodifiedSince,
+  stalePageHeaders,
 } from '#server/http/caching.js'
 
 const DATE = 'Mon, 04 May 2026 09:10:11 GMT'
@@ -82,6 +83,15 @@ test('RFC 9110, 13.2.2: an ETag that differs counts more than a date that agrees
   expect(isNotModified({ 'if-modified-since': DATE }, validators)).toBe(true)
   expect(isNotModified({ 'if-modified-since': DATE }, { etag: '"a"' })).toBe(false)
   expect(isNotModified({}, validators)).toBe(false)
+})
+
+test('a stale page is to be kept by nobody', () => {
+  expect(stalePageHeaders(MS)).toEqual({
+    'Cache-Control': 'max-age=0, must-revalidate, no-cache, no-store',
+    Expires: DATE,
+    'Last-Modified': DATE,
+    Pragma: 'no-cache',
+  })
 })
 
 test('dates are written as RFC 9110, 5.6.7 has them', () => {

@@ -77,6 +77,12 @@ test('a page is its pieces', () => {
   )
 })
 
+test('a page of many portions is its pieces too', () => {
+  const page = largePage(500)
+  const pieces = openProjectJson(page) + page.files.map(renderFileJson).join(JSON_SEPARATOR) + CLOSE_PROJECT_JSON
+  expect(String(renderProjectJson(page))).toBe(pieces)
+})
+
 test('a list read back is the list', () => {
   const list = { projects: [{ name: 'demo' }, { name: 'iniconfig' }], lastSerial: 7 }
   expect(String(renderListJson(list))).toBe(
