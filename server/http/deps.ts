@@ -1,0 +1,55 @@
+import type { IncomingMessage } from 'node:http'
+import type { Origin } from '#log-format/entry.js'
+import type { Authenticator } from '#server/auth/identify.js'
+import { actorOf, type Caller } from '#server/auth/caller.js'
+import type { PasswordHasher } from '#server/auth/passwords.js'
+import type { DiskBlobs } from '#server/storage/disk-blobs.js'
+import type { Storage } from '#server/storage/storage.js'
+import type { TrustedProxies } from './peers.js'
+import type { ProjectPages } from './project-pages.js'
+import type { NodeIdentity } from './respond.js'
+import type { SmallFileCache } from './small-file-cache.js'
+import type { OutsideUrl } from './urls.js'
+
+export interface BodyLimits {
+  /** Of an upload, in bytes. */
+  readonly maxUploadBytes: number
+  /** A client that sends or takes nothing for this long is cut off. */
+  readonly idleTimeoutMs: number
+}
+
+/** What `+status` tells of the process. */
+export interface ProcessFacts {
+  readonly serverdir: string
+  readonly host: string
+  readonly port: number
+  readonly outsideUrl: string | undefined
+}
+
+/** A fault on its way into the log file. */
+export type ReportFault = (error: unknown, context: { readonly faultId: string; readonly request: string; readonly url: string }) => void
+
+/** What routes receive: the parts of the server, and its clock and chance. */
+export interface Deps {
+  readonly storage: Storage
+  readonly blobs: DiskBlobs
+  readonly authenticator: Authenticator
+  readonly hasher: PasswordHasher
+  readonly pages: ProjectPages
+  readonly smallFiles: SmallFileCache
+  readonly outsideUrl: (request: IncomingMessage) => OutsideUrl
+  readonly proxies: TrustedProxies
+  readonly node: NodeIdentity
+  readonly limits: BodyLimits
+  readonly facts: () => ProcessFacts
+  /** ms since the epoch. */
+  readonly now: () => number
+  /** Names a request in the log and the log file; unique enough to find it. */
+  readonly newRequestId: () => string
+  readonly reportFault: ReportFault
+}
+
+/** What the log will say of where a change came from. */
+export function originOf(deps: Deps, caller: Caller, requestId: string): Origin {
+  return { time: deps.now(), actor: actorOf(caller), via: caller.via, request: requestId }
+}
