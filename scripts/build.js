@@ -5,24 +5,21 @@ import { fileURLToPath } from 'node:url'
 import { run } from './run.js'
 
 /**
- * Resolves to true when dist/ was replaced. The compiler writes beside dist/, so a type error leaves the last good build
- * in place, and a source that was deleted does not live on as its old output.
+ * Resolves to true when dist/ is new. It is empty while the compiler runs, so that a source that was deleted does not
+ * live on as its old output; after a type error the last good build is put back.
  */
 export async function build(root) {
-  const fresh = join(root, 'dist.new')
   const dist = join(root, 'dist')
   const old = join(root, 'dist.old')
-  remove(fresh)
-  const compiler = compilerOf(root)
-  if ((await run(process.execPath, [compiler, '-p', root, '--outDir', fresh, '--noEmitOnError'])) !== 0) {
-    remove(fresh)
-    return false
-  }
   remove(old)
   if (existsSync(dist)) renameSync(dist, old)
-  renameSync(fresh, dist)
+  const built = (await run(process.execPath, [compilerOf(root), '-p', root, '--noEmitOnError'])) === 0
+  if (!built) {
+    remove(dist)
+    if (existsSync(old)) renameSync(old, dist)
+  }
   remove(old)
-  return true
+  return built
 }
 
 export function compilerOf(root) {
