@@ -27,12 +27,13 @@ export async function setUp({ tests = false } = {}) {
   })
 }
 
-/** For npm's own installs: notes that node_modules is complete, builds, links. */
+/** For npm's own installs: notes that node_modules is complete, builds, links. `npx` comes here too, having installed nothing. */
 export async function finishInstall() {
   if (!hasDevelopmentPackages()) return
   await withLock(join(ROOT, '.set-up.lock'), say, async () => {
-    writeStamp('node_modules', digestOf(['package-lock.json']))
-    await compile(digestOf(SOURCES))
+    if (['ci', 'install'].includes(process.env.npm_command)) writeStamp('node_modules', digestOf(['package-lock.json']))
+    const sources = digestOf(SOURCES)
+    if (readStamp('dist') !== sources) await compile(sources)
     linkCommands()
   })
 }
