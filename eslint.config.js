@@ -19,6 +19,8 @@ export default defineConfig(
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
       // `return abort()` ends a function early; nobody uses its value.
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true, ignoreVoidReturningFunctions: true }],
+      // Code points are what spreading a string is for.
+      '@typescript-eslint/no-misused-spread': ['error', { allow: ['string'] }],
       // An interface may promise a promise that one implementation need not wait for.
       '@typescript-eslint/require-await': 'off',
       eqeqeq: 'error',
