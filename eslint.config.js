@@ -14,7 +14,6 @@ export default defineConfig(
       '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
       // It takes a property read before an `await` to be the same after it (`signal.aborted`).
       '@typescript-eslint/no-unnecessary-condition': 'off',
-      '@typescript-eslint/strict-boolean-expressions': ['error', { allowNullableBoolean: false, allowString: false, allowNumber: false }],
       // Numbers, serials above all, read well in messages and keys.
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
       // `return abort()` ends a function early; nobody uses its value.
@@ -34,7 +33,6 @@ export default defineConfig(
     files: ['test/**/*.ts'],
     rules: {
       '@typescript-eslint/no-non-null-assertion': 'off',
-      '@typescript-eslint/strict-boolean-expressions': 'off',
       // jest's matchers (`expect.any`, `expect.objectContaining`) and parsed replies are typed any.
       '@typescript-eslint/no-unsafe-assignment': 'off',
       '@typescript-eslint/no-unsafe-member-access': 'off',
