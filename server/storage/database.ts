@@ -3,9 +3,10 @@ import type { IteratorOptions } from 'classic-level'
 import { Refusal } from '#log-format/api/refusal.js'
 
 declare module 'level' {
-  // The published types leave out the synchronous read and the `undefined` of a miss.
+  // The published types leave out the synchronous read with the `undefined` of a miss, and what only LevelDB can do.
   interface Level<KDefault = string, VDefault = string> {
     getSync(key: KDefault): VDefault | undefined
+    compactRange(start: KDefault, end: KDefault): Promise<void>
   }
 }
 
@@ -32,6 +33,9 @@ export interface RowRange {
 /** Rows taken from LevelDB at a time: enough to amortise the hop to its thread. */
 const ROWS_AT_A_TIME = 1000
 
+/** Rows gathered in memory before LevelDB sorts them into a file: fewer files to merge, against a longer replay on open. */
+const WRITE_BUFFER_BYTES = 16 * 1024 * 1024
+
 /** LevelDB as ordered text keys with byte values. One process holds it. */
 export class Database {
   readonly #level: Level<string, Uint8Array>
@@ -42,7 +46,11 @@ export class Database {
 
   /** Refuses `conflict` when another process holds the folder. */
   static async open(folder: string): Promise<Database> {
-    const level = new Level<string, Uint8Array>(folder, { keyEncoding: 'utf8', valueEncoding: 'view' })
+    const level = new Level<string, Uint8Array>(folder, {
+      keyEncoding: 'utf8',
+      valueEncoding: 'view',
+      writeBufferSize: WRITE_BUFFER_BYTES,
+    })
     try {
       await level.open()
     } catch (error) {
@@ -66,8 +74,22 @@ export class Database {
   }
 
   /** Applies all or none; with `sync` they are on the disk when it resolves. */
-  async write(operations: RowOperation[], options: { readonly sync: boolean }): Promise<void> {
-    await this.#level.batch(operations, options)
+  async write(operations: Iterable<RowOperation>, options: { readonly sync: boolean }): Promise<void> {
+    const batch = this.#level.batch() // encodes into one buffer: a third of the time that an array of operations takes
+    for (const operation of operations) {
+      if (operation.type === 'put') batch.put(operation.key, operation.value)
+      else batch.del(operation.key)
+    }
+    await batch.write(options)
+  }
+
+  /**
+   * Brings everything written so far to the disk, also what was not synced:
+   * a later synced write alone does not promise that, because LevelDB changes
+   * its write-ahead file without syncing the old one.
+   */
+  async flush(): Promise<void> {
+    await this.#level.compactRange('a', 'a') // a range without rows: it writes out what is in memory and compacts nothing
   }
 
   /** A cursor over the rows as they are now; later writes do not show. */

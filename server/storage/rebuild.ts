@@ -1,5 +1,4 @@
-import { readEntry } from '#log-format/codec.js'
-import type { Entry } from '#log-format/entry.js'
+import { type EntrySlices, sliceEntry } from '#log-format/entry-slices.js'
 import { locatePath } from '#log-format/keys.js'
 import { type Serial, toSerial } from '#log-format/serial.js'
 import type { Database, RowOperation } from './database.js'
@@ -30,7 +29,7 @@ export async function rebuildRows(input: {
   await db.clear(PROJECTION_ROWS)
   let writing: Promise<void> = Promise.resolve()
   for await (const stored of entries.read(toSerial(0))) {
-    const batch = stored.map(({ bytes }) => readEntry(bytes))
+    const batch = stored.map(({ bytes }) => sliceEntry(bytes))
     await writing
     const operations = await foldBatch(db, batch, projections)
     writing = db.write(operations, { sync: false })
@@ -41,7 +40,11 @@ export async function rebuildRows(input: {
 }
 
 /** Rows of entries that follow each other; the values before them are fetched in one go. */
-async function foldBatch(db: Database, batch: readonly Entry[], projections: readonly Projection[]): Promise<RowOperation[]> {
+export async function foldBatch(
+  db: Database,
+  batch: readonly EntrySlices[],
+  projections: readonly Projection[],
+): Promise<RowOperation[]> {
   const names = new Set<string>()
   for (const { changes } of batch) {
     for (const { path } of changes) {

@@ -2,6 +2,7 @@ import { Refusal } from '#log-format/api/refusal.js'
 import { type ChainHead, entryDigest } from '#log-format/chain.js'
 import { encodeEntry, MAX_ENTRY_BYTES } from '#log-format/codec.js'
 import type { Entry, Origin } from '#log-format/entry.js'
+import { sliceEntry } from '#log-format/entry-slices.js'
 import { scanMsgpack } from '#log-format/msgpack-scan.js'
 import { nextSerial, type Serial } from '#log-format/serial.js'
 import type { Database, RowOperation } from './database.js'
@@ -164,7 +165,7 @@ export class Writer {
     }
     scanMsgpack(bytes, 1) // nothing enters the log that its readers would reject
 
-    const folded = foldEntry(entry, { row: (name) => this.#headRow(db, name) }, projections)
+    const folded = foldEntry(sliceEntry(bytes), { row: (name) => this.#headRow(db, name) }, projections)
     const batch = (this.#open ??= {
       entries: [],
       operations: [],
