@@ -97,14 +97,16 @@ export class Database {
     return new RowCursor(this.#iterator(range))
   }
 
-  /** The rows as they are at the call, in batches. */
+  /** The rows as they are at the first step, in batches; the next batch is fetched while one is looked at. */
   async *batches(range: RowRange): AsyncGenerator<[string, Uint8Array][]> {
     const iterator = this.#iterator(range)
     try {
-      for (;;) {
-        const rows = await iterator.nextv(ROWS_AT_A_TIME)
-        if (rows.length === 0) return
+      let rows = await iterator.nextv(ROWS_AT_A_TIME)
+      while (rows.length > 0) {
+        const next = iterator.nextv(ROWS_AT_A_TIME)
+        next.catch(() => undefined) // thrown below, unless the caller stops before
         yield rows
+        rows = await next
       }
     } finally {
       await iterator.close()
@@ -112,8 +114,13 @@ export class Database {
   }
 
   async first(range: RowRange): Promise<[string, Uint8Array] | undefined> {
-    for await (const rows of this.batches({ ...range, limit: 1 })) return rows[0]
-    return undefined
+    const iterator = this.#iterator({ ...range, limit: 1 })
+    try {
+      const rows = await iterator.nextv(1)
+      return rows[0]
+    } finally {
+      await iterator.close()
+    }
   }
 
   async clear(range: { readonly gte: string; readonly lt: string }): Promise<void> {
