@@ -1,6 +1,7 @@
 import { Level } from 'level'
 import type { IteratorOptions } from 'classic-level'
 import { Refusal } from '#log-format/api/refusal.js'
+import { compareNames } from './name-order.js'
 
 declare module 'level' {
   // The published types leave out the synchronous read with the `undefined` of a miss, and what only LevelDB can do.
@@ -177,6 +178,11 @@ export class RowCursor {
 
   /** Moves forward to the first row at or behind `key`. */
   seek(key: string): void {
+    const last = this.#rows.at(-1)
+    if (last !== undefined && compareNames(last[0], key) >= 0) {
+      while (compareNames(this.#rows[this.#next]?.[0] ?? key, key) < 0) this.#next += 1
+      return
+    }
     this.#iterator.seek(key)
     this.#rows = []
     this.#next = 0
