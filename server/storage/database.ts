@@ -196,6 +196,6 @@ export class RowCursor {
 }
 
 function isLocked(error: unknown): boolean {
-  const cause = error instanceof Error ? error.cause : undefined
-  return cause instanceof Error && 'code' in cause && cause.code === 'LEVEL_LOCKED'
+  const cause = error instanceof Error ? error.cause : undefined // made in native code: `instanceof` need not know it
+  return typeof cause === 'object' && cause !== null && 'code' in cause && cause.code === 'LEVEL_LOCKED'
 }

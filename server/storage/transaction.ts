@@ -3,7 +3,7 @@ import type { Change } from '#log-format/change.js'
 import { packValue, unpackValue } from '#log-format/codec.js'
 import type { Key, KeyRange } from '#log-format/key-pattern.js'
 import type { Mutation } from '#log-format/mutation.js'
-import type { Serial } from '#log-format/serial.js'
+import { nextSerial, type Serial } from '#log-format/serial.js'
 import type { JsonValue, Stored } from '#log-format/values.js'
 import type { Database } from './database.js'
 import { compareNames } from './name-order.js'
@@ -184,7 +184,7 @@ export class OpenTransaction implements Transaction {
   #row(name: string): Uint8Array | undefined {
     const own = this.#changes.get(name)
     if (own === undefined) return this.#rowBelow(name)
-    return own.bytes === undefined ? undefined : stampBytes(this.serial, own.bytes)
+    return own.bytes === undefined ? undefined : stampBytes(nextSerial(this.serial), own.bytes)
   }
 
   #rowBelow(name: string): Uint8Array | undefined {
