@@ -38,19 +38,20 @@ const ROWS_AT_A_TIME = 1000
 const WRITE_BUFFER_BYTES = 16 * 1024 * 1024
 
 /** LevelDB as ordered text keys with byte values. One process holds it. */
-export class Database {
+export class Database implements AsyncDisposable {
   readonly #level: Level<string, Uint8Array>
 
   private constructor(level: Level<string, Uint8Array>) {
     this.#level = level
   }
 
-  /** Refuses `conflict` when another process holds the folder. */
-  static async open(folder: string): Promise<Database> {
+  /** Refuses `conflict` when another process holds the folder; rejects for an absent one when it must exist. */
+  static async open(folder: string, { mustExist = false } = {}): Promise<Database> {
     const level = new Level<string, Uint8Array>(folder, {
       keyEncoding: 'utf8',
       valueEncoding: 'view',
       writeBufferSize: WRITE_BUFFER_BYTES,
+      createIfMissing: !mustExist,
     })
     try {
       await level.open()
@@ -130,6 +131,10 @@ export class Database {
 
   async close(): Promise<void> {
     await this.#level.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
   }
 
   #iterator(range: RowRange): LevelIterator {
