@@ -31,8 +31,8 @@ export interface RowRange {
   readonly limit?: number
 }
 
-/** Rows taken from LevelDB at a time: enough to amortise the hop to its thread. */
-const ROWS_AT_A_TIME = 1000
+/** Rows taken from LevelDB at a time: enough to amortise the hop to its thread, few enough to decode beside it. */
+const ROWS_AT_A_TIME = 256
 
 /** Rows gathered in memory before LevelDB sorts them into a file: fewer files to merge, against a longer replay on open. */
 const WRITE_BUFFER_BYTES = 16 * 1024 * 1024

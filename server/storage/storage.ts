@@ -171,7 +171,7 @@ async function checkFormat(db: Database): Promise<void> {
   }
   const format = unpackValue(found)
   if (format !== STORE_FORMAT) {
-    throw new Refusal('conflict', `the database has format ${String(format)}, this release reads format ${STORE_FORMAT}`)
+    throw new Refusal('conflict', `the database has format ${JSON.stringify(format)}, this release reads format ${STORE_FORMAT}`)
   }
 }
 

@@ -1,4 +1,3 @@
-import { packValue, unpackValue } from '#log-format/codec.js'
 import { keys } from '#log-format/keys.js'
 import type { LinkValue } from '#log-format/values.js'
 import type { Database, RowOperation } from './database.js'
@@ -44,7 +43,7 @@ export async function verifyBlobs(input: BlobsInput): Promise<{ readonly blobs: 
       const [, sha256 = '', size = ''] = row.split('\0')
       const outcome = await blobs.verify(sha256, Number(size))
       if (outcome !== 'ok') {
-        const path = String(unpackValue(bytes))
+        const path = Buffer.from(bytes).toString()
         report({ subject: 'blob', message: `the blob ${sha256} of ${size} bytes, named by ${path}, is ${outcome}` })
       }
       done += 1
@@ -65,7 +64,7 @@ async function noteNamedBlobs(fresh: Database): Promise<void> {
       for (const content of [link.value, link.value?.coreMetadata]) {
         if (!isContent(content)) continue
         const { sha256, size } = content
-        notes.push({ type: 'put', key: `blob\0${sha256}\0${size}`, value: packValue(path) })
+        notes.push({ type: 'put', key: `blob\0${sha256}\0${size}`, value: Buffer.from(path) })
         notes.push({ type: 'put', key: `named\0${sha256}`, value: new Uint8Array() })
       }
     }

@@ -21,7 +21,6 @@ export async function verifyEntries(input: EntriesInput): Promise<{ readonly ent
   const { db, fresh, projections, report, progress } = input
   const chain = new ChainCheck((message) => report({ subject: 'entry', message }))
   let entries = 0
-  let unwritten: HeadRowMap = new Map()
   for await (const rows of db.batches(ENTRY_ROWS)) {
     const batch: EntrySlices[] = []
     for (const [row, bytes] of rows) {
@@ -32,15 +31,16 @@ export async function verifyEntries(input: EntriesInput): Promise<{ readonly ent
         batch.push({ ...sliceEntry(bytes), serial })
       }
     }
-    const folded = await foldBatch({ db: fresh, batch, projections, unwritten })
-    await fresh.write(folded.operations, { sync: false })
-    unwritten = new Map()
+    const { operations } = await foldBatch({ db: fresh, batch, projections, unwritten: NOTHING })
+    await fresh.write(operations, { sync: false })
     entries += rows.length
     progress({ phase: 'entries', done: entries })
   }
   chain.end(db.get(HEAD_DIGEST_ROW))
   return { entries, head: chain.newest }
 }
+
+const NOTHING: HeadRowMap = new Map()
 
 function serialOf(row: string): Serial | undefined {
   const serial = Number(row.slice(1))

@@ -118,7 +118,8 @@ export class Writer {
       if (this.#failure !== undefined) throw brokenStore(this.#failure)
       await this.#options.ensureRoom()
     } catch (error) {
-      return reject(error)
+      reject(error)
+      return
     }
     const { db, vault } = this.#options
     const time = Math.max(origin.time, this.#sealed.time)

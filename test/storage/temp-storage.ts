@@ -9,6 +9,7 @@ import type { Mutation } from '#log-format/mutation.js'
 import type { ProjectValue } from '#log-format/values.js'
 import { Database } from '#server/storage/database.js'
 import type { Projection } from '#server/storage/projection.js'
+import type { Committed } from '#server/storage/writer.js'
 import { Storage, type StorageOptions } from '#server/storage/storage.js'
 
 export interface TempFolder extends AsyncDisposable {
@@ -40,7 +41,7 @@ export function project(created: number): ProjectValue {
 }
 
 /** Sets a project to a number, or deletes it. */
-export function setProject(storage: Storage, name: string, created: number | undefined, time = 1000) {
+export function setProject(storage: Storage, name: string, created: number | undefined, time = 1000): Promise<Committed<void>> {
   return storage.transact(origin(time), (tx) => {
     if (created === undefined) tx.delete(projectKey(name))
     else tx.set(projectKey(name), project(created))

@@ -66,12 +66,12 @@ test.each<[string, (tx: Transaction) => void]>([
   ['a mutation without changes', () => undefined],
   ['setting an equal value', (tx) => tx.set(projectKey('a'), project(1))],
   ['deleting an absent key', (tx) => tx.delete(projectKey('absent'))],
-  ['setting and deleting a new key', (tx) => [tx.set(projectKey('new'), project(1)), tx.delete(projectKey('new'))]],
-  ['changing a value and back', (tx) => [tx.set(projectKey('a'), project(2)), tx.set(projectKey('a'), project(1))]],
-  ['deleting a key and setting it back', (tx) => [tx.delete(projectKey('a')), tx.set(projectKey('a'), project(1))]],
+  ['setting and deleting a new key', (tx) => { tx.set(projectKey('new'), project(1)); tx.delete(projectKey('new')) }],
+  ['changing a value and back', (tx) => { tx.set(projectKey('a'), project(2)); tx.set(projectKey('a'), project(1)) }],
+  ['deleting a key and setting it back', (tx) => { tx.delete(projectKey('a')); tx.set(projectKey('a'), project(1)) }],
   ['setting an equal secret', (tx) => tx.secrets.set('user\0alice', { hash: 'x' })],
   ['deleting an absent secret', (tx) => tx.secrets.delete('user\0bob')],
-  ['setting and deleting a new secret', (tx) => [tx.secrets.set('user\0bob', 1), tx.secrets.delete('user\0bob')]],
+  ['setting and deleting a new secret', (tx) => { tx.secrets.set('user\0bob', 1); tx.secrets.delete('user\0bob') }],
 ])('%s leaves no entry', async (_, act) => {
   await using folder = await tempFolder()
   await using storage = await openStorage(folder.path)
@@ -111,9 +111,16 @@ test.each([
 test('changes without a mutation, and two mutations, are faults', async () => {
   await using folder = await tempFolder()
   await using storage = await openStorage(folder.path)
-  const silent = storage.transact(origin(), (tx) => Promise.resolve(tx.set(projectKey('a'), project(1))))
+  const silent = storage.transact(origin(), (tx) => {
+    tx.set(projectKey('a'), project(1))
+    return Promise.resolve()
+  })
   await expect(silent).rejects.toThrow('recorded no mutation')
-  const twice = storage.transact(origin(), (tx) => Promise.resolve([tx.record(someMutation), tx.record(someMutation)]))
+  const twice = storage.transact(origin(), (tx) => {
+    tx.record(someMutation)
+    tx.record(someMutation)
+    return Promise.resolve()
+  })
   await expect(twice).rejects.toThrow('one mutation')
   expect(storage.head.serial).toBe(-1)
 })

@@ -76,11 +76,10 @@ test('a sound store has no findings', async () => {
 test('an empty store has no findings; an absent one is none; one in use is refused', async () => {
   await using folder = await tempFolder()
   await expect(verifyStore({ folder: folder.path, projections: [], onFinding: () => undefined })).rejects.toThrow()
-  {
-    await using _ = await openStorage(folder.path)
-    const inUse = verifyStore({ folder: folder.path, projections: [], onFinding: () => undefined })
-    expect(await refusalOf(inUse)).toBe('conflict')
-  }
+  const storage = await openStorage(folder.path)
+  const inUse = verifyStore({ folder: folder.path, projections: [], onFinding: () => undefined })
+  expect(await refusalOf(inUse)).toBe('conflict')
+  await storage[Symbol.asyncDispose]()
   expect((await verify(folder.path)).findings).toEqual([])
 })
 
