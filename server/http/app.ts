@@ -49,8 +49,8 @@ function answerErrors(deps: Deps): ErrorRequestHandler {
   return (error: unknown, req, res, _next) => {
     if (error instanceof RequestAborted) return void res.destroy()
     drainOrClose(req, res)
-    if (error instanceof Refusal) return sendRefusal(req, res, error, isApiWrite(req.method) ? { always: 'json' } : {})
-    if (isBadUrl(error)) return sendRefusal(req, res, badUrl())
+    if (error instanceof Refusal) { sendRefusal(req, res, error, isApiWrite(req.method) ? { always: 'json' } : {}); return; }
+    if (isBadUrl(error)) { sendRefusal(req, res, badUrl()); return; }
     const request = requestIdOf(req)
     const faultId = deps.newRequestId()
     deps.reportFault(error, { faultId, request, url: req.originalUrl })

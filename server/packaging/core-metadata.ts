@@ -146,7 +146,7 @@ const NAME_RULES: readonly (readonly [pattern: RegExp, must: string])[] = [
   [/^[A-Za-z0-9]/, 'start with an ASCII letter or digit'],
   [/[A-Za-z0-9]$/, 'end with an ASCII letter or digit'],
 ]
-// eslint-disable-next-line no-control-regex
+ 
 const NOT_URL_SAFE = /[<>%#"/\\\u0000-\u001f\u007f]/
 
 /** The rules by which two spellings of a project or version are the same one. */

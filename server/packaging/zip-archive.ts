@@ -94,7 +94,7 @@ async function dataOffset(handle: FileHandle, member: ZipMember): Promise<number
   return member.offset + header.length + header.readUInt16LE(LOCAL_HEADER.extraLength)
 }
 
-// eslint-disable-next-line no-control-regex
+ 
 const OUTSIDE = /[\\\u0000-\u001f]|^\/|^[A-Za-z]:|(?:^|\/)\.\.(?:\/|$)/
 
 function checkName(name: string): void {

@@ -65,7 +65,7 @@ function withSlash(deps: Deps, handler: RequestHandler): RequestHandler {
     const project = req.params['project'] === undefined ? [] : [projectPath(req.params).project]
     if (project.length > 0) checkAscii(req)
     res.vary(SIMPLE_VARY)
-    return redirect(deps, req, res, `${joinUrl('', ...folderOf(req), ...project)}/`)
+    redirect(deps, req, res, `${joinUrl('', ...folderOf(req), ...project)}/`);
   }
 }
 
@@ -94,7 +94,7 @@ async function sendPage(deps: Deps, req: Request, res: Response, serial: Serial 
   checkAscii(req)
   const answer = negotiate(req)
   const ref = projectPath(req.params)
-  if (req.params['project'] !== ref.project) return redirectToNormal(deps, req, res, ref)
+  if (req.params['project'] !== ref.project) { redirectToNormal(deps, req, res, ref); return; }
 
   const links = linkBase(deps, req, ref, serial)
   const { stage, result: page } = await withStage(deps, req, ref, serial, (opened) => {
@@ -122,7 +122,7 @@ async function withStage<T extends string | ProjectPage | undefined>(
     const reader = serial === undefined ? current : deps.storage.reader(serial)
     const stage = await openStage({ reader, current, ref, caller })
     const result = await find(stage)
-    if (result !== 'outdated') return { stage, result: result as T }
+    if (result !== 'outdated') return { stage, result }
   }
   throw new Refusal('not-available', `the settings of ${indexName(ref)} change faster than they can be read; try again`)
 }
