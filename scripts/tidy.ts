@@ -89,7 +89,7 @@ function resolveImport(importer: string, specifier: string): string | undefined 
 
 function nameBreaches(path: string): string[] {
   const breaches: string[] = []
-  const wordy = /^[a-z0-9]+(-[a-z0-9]+)*(\.test|\.config)?\.[jt]s$/
+  const wordy = /^[a-z0-9]+(-[a-z0-9]+)*(\.test|\.suite|\.config)?\.[jt]s$/
   if (!wordy.test(basename(path))) breaches.push(`${path}: file names are kebab-case`)
   for (const part of path.split('/')) {
     const word = part.replace(/\..*$/, '')

@@ -80,7 +80,7 @@ export function parseCoreMetadata(text: string): CoreMetadata {
 
 /** The record of a version that states nothing: every scalar `""`, every list `[]`. */
 export function emptyMetadata(): Metadata {
-  return Object.fromEntries([...SCALAR_FIELDS.map((field) => [field, ''] as const), ...LIST_FIELDS.map((field) => [field, []] as const)])
+  return Object.fromEntries<string | readonly string[]>([...SCALAR_FIELDS.map((field) => [field, ''] as const), ...LIST_FIELDS.map((field) => [field, [] as const] as const)])
 }
 
 /**

@@ -34,7 +34,8 @@ export async function visitZip(handle: FileHandle, visit: (member: ZipMember) =>
     })
     zip.on('ready', resolve)
     zip.on('error', (error: unknown) => {
-      reject(translate(error))
+      const reason = translate(error)
+      reject(reason instanceof Error ? reason : new Error('the archive could not be read', { cause: reason }))
     })
   })
 }

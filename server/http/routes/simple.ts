@@ -11,7 +11,6 @@ import { negotiateSimple, SIMPLE_VARY, type SimpleAnswer, wantsJson } from '../n
 import { indexPath, noSuchRoute, projectPath, queryOf } from '../params.js'
 import { streamProjectList } from '../project-list.js'
 import type { LinkBase } from '../project-page.js'
-import type { ProjectPage } from '../project-pages.js'
 import { sendBody, setSerial } from '../respond.js'
 import { joinUrl, linkPrefix, relativeUrl, wantsAbsoluteUrls } from '../urls.js'
 
@@ -57,10 +56,11 @@ export function simpleRoutes(deps: Deps): SimpleRoutes {
 
 /** People are led to the address with a slash behind it, where relative links are shorter; installers need not go there. */
 function withSlash(deps: Deps, handler: RequestHandler): RequestHandler {
-  return (req, res, next) => {
+  return async (req, res, next) => {
     const answer = negotiate(req)
     if (req.path.endsWith('/') || answer.installer || answer.spelling === 'json') {
-      return handler(req, res, next)
+      await handler(req, res, next)
+      return
     }
     const project = req.params['project'] === undefined ? [] : [projectPath(req.params).project]
     if (project.length > 0) checkAscii(req)
@@ -79,9 +79,10 @@ function folderOf(req: Request): string[] {
 
 async function sendList(deps: Deps, req: Request, res: Response, serial: Serial | undefined): Promise<void> {
   const answer = negotiate(req)
-  const { stage, result: etag } = await withStage(deps, req, indexPath(req.params), serial, (opened) =>
-    serial === undefined ? deps.pages.listEtag(opened, answer) : Promise.resolve(`"at-${serial}-${answer.spelling}"`),
+  const { stage, result } = await withStage(deps, req, indexPath(req.params), serial, (opened) =>
+    serial === undefined ? deps.pages.listEtag(opened, answer) : Promise.resolve({ etag: `"at-${serial}-${answer.spelling}"` }),
   )
+  const { etag } = result
   refuseMirror(stage)
   setPageHeaders(res, stage, { etag, contentType: answer.contentType })
   if (etagMatches(req.headers['if-none-match'], etag)) return void res.status(304).end()
@@ -109,7 +110,7 @@ async function sendPage(deps: Deps, req: Request, res: Response, serial: Serial 
 }
 
 /** Opens the stage, anew when its settings changed before the answer was found. */
-async function withStage<T extends string | ProjectPage | undefined>(
+async function withStage<T extends object | undefined>(
   deps: Deps,
   req: Request,
   ref: IndexRef,
