@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { ALL_PROJECTIONS } from '#server/projections/all.js'
 import { readConfig } from '#server/process/config.js'
+import { requireServerDir } from '#server/process/initialise.js'
 import { runProgram } from '#server/process/program.js'
 import { DiskBlobs } from '#server/storage/disk-blobs.js'
 import { verifyBlob } from '#server/storage/verify-blob.js'
@@ -13,6 +14,7 @@ import { verifyStore } from '#server/storage/verify.js'
  */
 export function main(argv: readonly string[]): Promise<number> {
   return runProgram('devpi-fsck', argv, readConfig, async (config) => {
+    requireServerDir(config)
     // Opening it cleans up after a dead server, so it must not happen before the database is known to be free.
     let opening: Promise<DiskBlobs> | undefined
     const open = (): Promise<DiskBlobs> => (opening ??= DiskBlobs.open(join(config.serverDir, 'files')))

@@ -5,7 +5,7 @@ import { ROOT_USER } from '#server/auth/caller.js'
 import { createUserSecret } from '#server/auth/user-secret.js'
 import { modifyUser } from '#server/commands/users.js'
 import { readConfig } from '#server/process/config.js'
-import { openStorage } from '#server/process/initialise.js'
+import { openStorage, requireServerDir } from '#server/process/initialise.js'
 import { readPassword } from '#server/process/password-prompt.js'
 import { runProgram } from '#server/process/program.js'
 import { hashingCosts } from '#server/process/server.js'
@@ -18,6 +18,7 @@ import { hashingCosts } from '#server/process/server.js'
 export function main(argv: readonly string[]): Promise<number> {
   return runProgram('devpi-passwd', argv, readConfig, async (config, logger, operands) => {
     const [user = ROOT_USER] = operands
+    requireServerDir(config)
     const password = process.stdin.isTTY
       ? await readPassword(user, process.stdin, process.stderr)
       : ((await text(process.stdin)).split(/\r?\n/, 1)[0] ?? '')

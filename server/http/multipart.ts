@@ -149,7 +149,7 @@ class FormReader<F extends AsyncDisposable> {
           this.#countFieldBytes(chunk.length)
         } catch (error) {
           part.removeAllListeners('data').resume()
-          reject(error as Error)
+          reject(error instanceof Error ? error : new Error('the field could not be read', { cause: error }))
         }
       })
       part.on('end', () => resolve(Buffer.concat(chunks)))
