@@ -12,6 +12,7 @@ import { indexPath, noSuchRoute, projectPath, queryOf } from '../params.js'
 import { streamProjectList } from '../project-list.js'
 import type { LinkBase } from '../project-page.js'
 import { sendBody, setSerial } from '../respond.js'
+import { noUpstreamYet } from './indexes.js'
 import { joinUrl, linkPrefix, relativeUrl, wantsAbsoluteUrls } from '../urls.js'
 
 /** Attempts to open a stage whose settings somebody changes all the time. */
@@ -181,12 +182,9 @@ function checkAscii(req: Request): void {
   }
 }
 
+
 function refuseMirror(stage: OpenStage): void {
-  if (stage.value.type !== 'mirror') return
-  throw new Refusal(
-    'upstream-failed',
-    `mirror ${indexName(stage)} is not available yet: fetching from upstreams comes with a later release`,
-  )
+  if (stage.value.type === 'mirror') throw noUpstreamYet(stage)
 }
 
 function pastSerial(deps: Deps, req: Request): Serial {
