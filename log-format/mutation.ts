@@ -103,7 +103,7 @@ export function checkMutation(value: JsonValue): Mutation | ForeignMutation {
       throw new FormatError(`${kind} wants ${field} to be ${type}`, `mutation.${field}`)
     }
   }
-  return { ...value, kind } as Mutation
+  return { ...value, kind }
 }
 
 export function isMutationKind(kind: string): kind is MutationKind {

@@ -1,11 +1,35 @@
 // Compiles the whole tree into dist/. Plain JavaScript: it must run before anything is built.
-import { spawnSync } from 'node:child_process'
-import { rmSync } from 'node:fs'
+import { existsSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { run } from './run.js'
 
-const root = join(import.meta.dirname, '..')
-rmSync(join(root, 'dist'), { recursive: true, force: true }) // a deleted test would otherwise go on running there
+/**
+ * Resolves to true when dist/ is new. It is empty while the compiler runs, so that a source that was deleted does not
+ * live on as its old output; after a type error the last good build is put back.
+ */
+export async function build(root) {
+  const dist = join(root, 'dist')
+  const old = join(root, 'dist.old')
+  remove(old)
+  if (existsSync(dist)) renameSync(dist, old)
+  const built = (await run(process.execPath, [compilerOf(root), '-p', root, '--noEmitOnError'])) === 0
+  if (!built) {
+    remove(dist)
+    if (existsSync(old)) renameSync(old, dist)
+  }
+  remove(old)
+  return built
+}
 
-const compiler = join(root, 'node_modules/typescript-native/bin/tsc')
-const { status } = spawnSync(process.execPath, [compiler, '-p', root], { stdio: 'inherit' })
-process.exitCode = status ?? 1
+export function compilerOf(root) {
+  return join(root, 'node_modules/typescript-native/bin/tsc')
+}
+
+function remove(folder) {
+  rmSync(folder, { recursive: true, force: true })
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  process.exitCode = (await build(fileURLToPath(new URL('..', import.meta.url)))) ? 0 : 1
+}

@@ -1,9 +1,21 @@
 import type { Via } from '#log-format/entry.js'
 
+/** What the operator of the server decided. */
+export interface AccessPolicy {
+  /** Who may create users: everyone, as the quickstart does, or superusers. */
+  readonly signUp: 'open' | 'closed'
+  /** With `--restrict-modify`: who manages users and indexes, in place of root and owners. */
+  readonly managers?: readonly string[]
+}
+
+export const DEFAULT_POLICY: AccessPolicy = { signUp: 'open' }
+
 /** Who makes a request. `user` is undefined for somebody who showed no credentials. */
 export interface Caller {
   readonly user: string | undefined
   readonly via: Via
+  /** Under which rules; the default ones when absent. */
+  readonly policy?: AccessPolicy
 }
 
 export const ANONYMOUS: Caller = { user: undefined, via: 'session' }

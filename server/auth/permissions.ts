@@ -1,6 +1,6 @@
 import { Refusal } from '#log-format/api/refusal.js'
 import type { IndexValue } from '#log-format/values.js'
-import { ROOT_USER, type Caller } from './caller.js'
+import { type AccessPolicy, DEFAULT_POLICY, ROOT_USER, type Caller } from './caller.js'
 
 /** What is asked for (`spec/server-http.md` 3.5). `push` is the upload a push makes to its target. */
 export type Action =
@@ -25,16 +25,6 @@ export interface Target {
   readonly indexName?: string
   readonly index?: IndexValue
 }
-
-/** What the operator of the server decided. */
-export interface AccessPolicy {
-  /** Who may create users: everyone, as the quickstart does, or superusers. */
-  readonly signUp: 'open' | 'closed'
-  /** With `--restrict-modify`: who manages users and indexes, in place of root and owners. */
-  readonly managers?: readonly string[]
-}
-
-export const DEFAULT_POLICY: AccessPolicy = { signUp: 'open' }
 
 /** Who asks for what under which policy: the question a row of the table answers. */
 interface Question {
@@ -67,8 +57,8 @@ const RULES: { readonly [A in Action]: (question: Question) => boolean } = {
   force: mayManage,
 }
 
-export function allows(caller: Caller, action: Action, target: Target, policy = DEFAULT_POLICY): boolean {
-  return RULES[action]({ caller, target, policy })
+export function allows(caller: Caller, action: Action, target: Target): boolean {
+  return RULES[action]({ caller, target, policy: caller.policy ?? DEFAULT_POLICY })
 }
 
 /**
@@ -76,8 +66,8 @@ export function allows(caller: Caller, action: Action, target: Target, policy = 
  * tools answer one by sending credentials, else `forbidden`, in the words
  * clients know (`spec/server-http.md` 3.5 and 17).
  */
-export function authorize(caller: Caller, action: Action, target: Target, policy = DEFAULT_POLICY): void {
-  if (allows(caller, action, target, policy)) return
+export function authorize(caller: Caller, action: Action, target: Target): void {
+  if (allows(caller, action, target)) return
   if (caller.user === undefined && CHALLENGED.has(action)) throw challenge()
   throw forbidden(caller, action, target)
 }

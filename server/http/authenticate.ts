@@ -23,8 +23,10 @@ export function requestIdOf(request: IncomingMessage): string {
 
 /** Who sends the request. Asked for once, however many ask; a request that needs no caller pays nothing. */
 export function identityOf(deps: Deps, request: IncomingMessage): Promise<Identity> {
-  const identify = (): Promise<Identity> =>
-    deps.authenticator.identify(request.headers, deps.proxies.clientAddress(request))
+  const identify = async (): Promise<Identity> => {
+    const identity = await deps.authenticator.identify(request.headers, deps.proxies.clientAddress(request))
+    return { ...identity, caller: { ...identity.caller, policy: deps.policy } }
+  }
   const state = states.get(request)
   if (state === undefined) return identify()
   state.identity ??= identify()

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Origin } from '#log-format/entry.js'
 import type { Authenticator } from '#server/auth/identify.js'
-import { actorOf, type Caller } from '#server/auth/caller.js'
+import { type AccessPolicy, actorOf, type Caller } from '#server/auth/caller.js'
 import type { PasswordHasher } from '#server/auth/passwords.js'
 import type { DiskBlobs } from '#server/storage/disk-blobs.js'
 import type { Storage } from '#server/storage/storage.js'
@@ -40,6 +40,8 @@ export interface Deps {
   readonly outsideUrl: (request: IncomingMessage) => OutsideUrl
   readonly proxies: TrustedProxies
   readonly node: NodeIdentity
+  /** Who may manage users and indexes. */
+  readonly policy: AccessPolicy
   readonly limits: BodyLimits
   readonly facts: () => ProcessFacts
   /** ms since the epoch. */

@@ -1,6 +1,214 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IndexRef } from '#server/commands/lookups.js'
+import { type Basis, isCurrent, LivePages, type PageParts } from '#server/stages/live-pages.js'
+import { snapshotOf } from '#server/stages/live-project.js'
 import type { OpenStage } from '#server/stages/open-stage.js'
+import { readProjectFiles } from '#server/stages/project-files.js'
+import type { Storage } from '#server/storage/storage.js'
+import { etagMatches, PAGE_CACHE_CONTROL } from './caching.js'
+import { negotiateSimple, SIMPLE_VARY, type SimpleAnswer } from './negotiate.js'
+import { type LinkBase, pageEtag, renderProjectPage } from './project-page.js'
+import type { NodeIdentity } from './respond.js'
 
-/** Placeholder of this commit's compile only. */
-export interface ProjectPages {
-  readonly stage?: OpenStage
+/** A page ready to be sent. */
+export interface ProjectPage {
+  readonly body: Buffer
+  readonly etag: string
+  readonly contentType: string
+}
+
+interface CachedPage extends ProjectPage {
+  readonly basis: Basis
+  /** Names and values in turn, all but the serial. */
+  readonly headers: readonly string[]
+  /** Asked for since the eviction last came by. */
+  used: boolean
+}
+
+const MOST_BYTES = 64 * 1024 * 1024
+/** What a page costs beside its body. */
+const PAGE_OVERHEAD = 1024
+
+/**
+ * Project pages as they stand at head, kept while nothing they rest on
+ * changes. Pages that everybody may see can be answered without looking at
+ * anything else; the others are put together for each caller.
+ */
+export class ProjectPages implements Disposable {
+  readonly #storage: Storage
+  readonly #node: NodeIdentity
+  readonly #live: LivePages
+  readonly #pages = new Map<string, CachedPage>()
+  #bytes = 0
+  #serialText = { serial: -2, text: '' }
+
+  constructor(storage: Storage, node: NodeIdentity) {
+    this.#storage = storage
+    this.#node = node
+    this.#live = new LivePages(storage, () => this.#forgetAll())
+  }
+
+  /**
+   * Answers a request whose page is cached and current; false when it has to
+   * be found the long way. Costs a few comparisons: this is what CI asks for
+   * all day.
+   */
+  answer(request: IncomingMessage, response: ServerResponse): boolean {
+    const { method, url } = request
+    if (url === undefined || (method !== 'GET' && method !== 'HEAD')) return false
+    if (request.headers['x-devpi-absolute-urls'] !== undefined) return false
+    const answer = negotiateSimple(request)
+    if (answer === 'not-acceptable') return false
+    const page = this.#pages.get(cacheKey(request, url, answer))
+    if (page === undefined || !isCurrent(page.basis)) return false
+    page.used = true
+    this.#send(request, response, page)
+    return true
+  }
+
+  /**
+   * The page of a project at head; undefined when no index of the stage has
+   * it, `outdated` when the settings that opened the stage changed meanwhile.
+   */
+  async page(
+    request: IncomingMessage,
+    input: { readonly stage: OpenStage; readonly project: string; readonly links: LinkBase; readonly answer: SimpleAnswer },
+  ): Promise<ProjectPage | 'outdated' | undefined> {
+    const { stage, project, links, answer } = input
+    const parts = await this.#live.parts(stage, project)
+    if (parts === 'outdated') return parts
+    if (parts.contributions.length === 0) return undefined
+    const page = this.#render(stage, project, links, answer, parts)
+    const isPlain = request.headers['x-devpi-absolute-urls'] === undefined
+    const url = originalUrl(request)
+    if (stage.isPublic && isPlain && url !== undefined) this.#keep(cacheKey(request, url, answer), page)
+    return page
+  }
+
+  /** The page as it was at the serial of the stage's reader; undefined when no index had the project. */
+  async pageAt(input: {
+    readonly stage: OpenStage
+    readonly project: string
+    readonly links: LinkBase
+    readonly answer: SimpleAnswer
+  }): Promise<ProjectPage | undefined> {
+    const { stage, project, links, answer } = input
+    const contributions = []
+    for (const { user, index, value } of stage.order) {
+      if (value.type !== 'stage') continue
+      const found = await readProjectFiles(stage.reader, { user, index, project })
+      if (found !== undefined) contributions.push({ ref: { user, index }, snapshot: snapshotOf(found) })
+    }
+    if (contributions.length === 0) return undefined
+    const body = renderProjectPage({ ref: stage, project, links, answer, contributions })
+    const order = contributions.map(({ ref }) => `${ref.user}/${ref.index}`)
+    const etag = pageEtag(answer, [links.key, project, 'at', stage.reader.serial, ...order])
+    return { body, etag, contentType: answer.contentType }
+  }
+
+  /**
+   * The ETag of the list of a stage's projects at the serial of its reader;
+   * `outdated` when something it rests on has changed since.
+   */
+  async listEtag(stage: OpenStage, answer: SimpleAnswer): Promise<string | 'outdated'> {
+    const { cells, serials } = await this.#live.listBasis(stage)
+    if (serials.some((serial) => serial > stage.reader.serial)) return 'outdated'
+    return pageEtag(answer, ['list', nameOf(stage), ...cells.map(({ scope }) => scope), ...serials])
+  }
+
+  [Symbol.dispose](): void {
+    this.#live[Symbol.dispose]()
+  }
+
+  #render(stage: OpenStage, project: string, links: LinkBase, answer: SimpleAnswer, parts: PageParts): CachedPage {
+    const { contributions, basis } = parts
+    const body = renderProjectPage({ ref: stage, project, links, answer, contributions })
+    const order = contributions.map(({ ref }) => nameOf(ref))
+    const etag = pageEtag(answer, [links.key, nameOf(stage), project, ...order, ...basis.serials])
+    const headers = pageHeaders(this.#node, { etag, contentType: answer.contentType })
+    return { body, etag, contentType: answer.contentType, basis, headers, used: true }
+  }
+
+  #send(request: IncomingMessage, response: ServerResponse, page: CachedPage): void {
+    const { headers, body, etag } = page
+    const serial = this.#headText()
+    const ifNoneMatch = request.headers['if-none-match']
+    if (ifNoneMatch !== undefined && etagMatches(ifNoneMatch, etag)) {
+      response.writeHead(304, [...headers, 'X-DEVPI-SERIAL', serial])
+      response.end()
+      return
+    }
+    response.writeHead(200, [...headers, 'X-DEVPI-SERIAL', serial, 'Content-Length', String(body.length)])
+    response.end(request.method === 'HEAD' ? undefined : body)
+  }
+
+  #headText(): string {
+    const { serial } = this.#storage.head
+    if (this.#serialText.serial !== serial) this.#serialText = { serial, text: String(serial) }
+    return this.#serialText.text
+  }
+
+  #keep(key: string, page: CachedPage): void {
+    const before = this.#pages.get(key)
+    if (before !== undefined) this.#drop(key, before)
+    this.#pages.set(key, page)
+    this.#bytes += page.body.length + PAGE_OVERHEAD
+    for (const [oldest, { used }] of this.#pages) {
+      if (this.#bytes <= MOST_BYTES) return
+      const found = this.#pages.get(oldest)
+      if (found === undefined) continue
+      this.#drop(oldest, found)
+      if (!used) continue
+      found.used = false // a second chance, behind all others
+      this.#pages.set(oldest, found)
+      this.#bytes += found.body.length + PAGE_OVERHEAD
+    }
+  }
+
+  #drop(key: string, page: CachedPage): void {
+    this.#pages.delete(key)
+    this.#bytes -= page.body.length + PAGE_OVERHEAD
+  }
+
+  #forgetAll(): void {
+    this.#pages.clear()
+    this.#bytes = 0
+  }
+}
+
+/** Every header of a page but its serial and length, names and values in turn. */
+function pageHeaders(node: NodeIdentity, page: { readonly etag: string; readonly contentType: string }): string[] {
+  return [
+    ...['Content-Type', page.contentType],
+    ...['ETag', page.etag],
+    ...['Cache-Control', PAGE_CACHE_CONTROL],
+    ...['Vary', SIMPLE_VARY],
+    ...['X-DEVPI-API-VERSION', '2'],
+    ...['X-DEVPI-SERVER-VERSION', node.serverVersion],
+    ...['X-DEVPI-UUID', node.uuid],
+    ...['X-DEVPI-MASTER-UUID', node.primaryUuid],
+    ...['X-DEVPI-PRIMARY-UUID', node.primaryUuid],
+  ]
+}
+
+const originalUrls = new WeakMap<IncomingMessage, string>()
+
+/** Remembers the address as the client wrote it, before routing takes it apart. */
+export function noteOriginalUrl(request: IncomingMessage): void {
+  if (request.url !== undefined) originalUrls.set(request, request.url)
+}
+
+function originalUrl(request: IncomingMessage): string | undefined {
+  return originalUrls.get(request)
+}
+
+/** The address as the client wrote it, with what else decides how it is read. */
+function cacheKey(request: IncomingMessage, url: string, answer: SimpleAnswer): string {
+  const { 'x-outside-url': outside, 'x-forwarded-prefix': prefix } = request.headers
+  const plain = `${answer.contentType}${answer.installer ? ' ' : '\t'}${url}`
+  return outside === undefined && prefix === undefined ? plain : `${plain}\n${String(outside)}\n${String(prefix)}`
+}
+
+function nameOf(ref: IndexRef): string {
+  return `${ref.user}/${ref.index}`
 }

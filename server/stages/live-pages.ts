@@ -31,20 +31,22 @@ const ATTEMPTS = 20
 /** Head state of pages for whoever renders and caches them. */
 export class LivePages implements Disposable {
   readonly #projects: LiveProjects
-  readonly #cells: ChangeCells
+  readonly #changes: ChangeCells
 
   /** `onForget` is called when bases made so far no longer follow the head. */
   constructor(storage: Storage, onForget: () => void) {
     this.#projects = new LiveProjects(storage)
-    this.#cells = new ChangeCells(storage, onForget)
+    this.#changes = new ChangeCells(storage, onForget)
   }
 
   /**
-   * What the indexes of a stage have of a project, all at the same head. A
-   * mirror adds nothing yet.
+   * What the indexes of a stage have of a project, all at the same head; a
+   * mirror adds nothing yet. `outdated` when settings changed since the stage
+   * was opened: it has to be opened again.
    */
-  async parts(stage: OpenStage, project: string): Promise<PageParts> {
-    const cells = await this.#cellsOf(stage, (ref) => scopes.page(ref.user, ref.index, project))
+  async parts(stage: OpenStage, project: string): Promise<PageParts | 'outdated'> {
+    const settings = await this.#cells(stage.visited.map(({ user, index }) => scopes.settings(user, index)))
+    const pages = await this.#cells(stage.order.map(({ user, index }) => scopes.page(user, index, project)))
     const hosted = stage.order.filter(({ value }) => value.type === 'stage')
     for (let attempt = 1; ; attempt += 1) {
       const projects = await Promise.all(hosted.map(({ user, index }) => this.#projects.current({ user, index, project })))
@@ -54,26 +56,25 @@ export class LivePages implements Disposable {
         const ref = hosted[at]
         return ref === undefined || snapshot === undefined ? [] : [{ ref, snapshot }]
       })
-      return { contributions, basis: basisOf(cells) }
+      if (settings.some(({ serial }) => serial > stage.reader.serial)) return 'outdated'
+      return { contributions, basis: basisOf([...settings, ...pages]) }
     }
   }
 
   /** What the list of project names of a stage rests on. */
   async listBasis(stage: OpenStage): Promise<Basis> {
-    return basisOf(await this.#cellsOf(stage, (ref) => scopes.projects(ref.user, ref.index)))
+    const settings = await this.#cells(stage.visited.map(({ user, index }) => scopes.settings(user, index)))
+    const lists = await this.#cells(stage.order.map(({ user, index }) => scopes.projects(user, index)))
+    return basisOf([...settings, ...lists])
   }
 
   [Symbol.dispose](): void {
-    this.#cells[Symbol.dispose]()
+    this.#changes[Symbol.dispose]()
     this.#projects[Symbol.dispose]()
   }
 
-  async #cellsOf(stage: OpenStage, scope: (ref: IndexRef) => string): Promise<ChangeCell[]> {
-    const wanted = [
-      ...stage.visited.map(({ user, index }) => scopes.settings(user, index)),
-      ...stage.order.map((ref) => scope(ref)),
-    ]
-    return Promise.all(wanted.map((name) => this.#cells.cell(name)))
+  #cells(names: readonly string[]): Promise<ChangeCell[]> {
+    return Promise.all(names.map((name) => this.#changes.cell(name)))
   }
 }
 

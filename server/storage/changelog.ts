@@ -18,9 +18,12 @@ export class Changelog implements EntryStore {
 
   static async open(db: Database): Promise<Changelog> {
     const newest = await db.first({ ...ENTRY_ROWS, reverse: true })
-    if (newest === undefined) return new Changelog(db, EMPTY_CHAIN)
-    const head = headOf(newest[1])
     const noted = db.get(HEAD_DIGEST_ROW)
+    if (newest === undefined) {
+      if (noted !== undefined) throw new ChainError(0, 'it and all others are missing, yet the database notes a newest one')
+      return new Changelog(db, EMPTY_CHAIN)
+    }
+    const head = headOf(newest[1])
     if (noted === undefined || Buffer.compare(noted, head.digest) !== 0) {
       throw new ChainError(head.serial, `its digest is ${digestHex(head.digest)}, not the one noted when it was written`)
     }

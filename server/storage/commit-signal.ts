@@ -1,4 +1,4 @@
-import { NO_SERIAL, type Serial } from '#log-format/serial.js'
+import type { Serial } from '#log-format/serial.js'
 
 interface Waiter {
   readonly serial: Serial
@@ -7,7 +7,7 @@ interface Waiter {
 
 /** Says that the head moved. Whoever waits for a serial is woken; everybody reads the log from where they are. */
 export class CommitSignal {
-  #head: Serial = NO_SERIAL
+  #head: Serial
   readonly #waiters = new Set<Waiter>()
 
   constructor(head: Serial) {
@@ -29,7 +29,7 @@ export class CommitSignal {
     return new Promise((resolve, reject) => {
       const abort = (): void => {
         this.#waiters.delete(waiter)
-        reject(signal?.reason instanceof Error ? signal.reason : new Error('no longer waiting'))
+        reject(signal?.reason as Error)
       }
       const waiter: Waiter = {
         serial,

@@ -1,11 +1,13 @@
 import { Level } from 'level'
 import type { IteratorOptions } from 'classic-level'
 import { Refusal } from '#log-format/api/refusal.js'
+import { compareNames } from './name-order.js'
 
 declare module 'level' {
-  // The published types leave out the synchronous read and the `undefined` of a miss.
+  // The published types leave out the synchronous read with the `undefined` of a miss, and what only LevelDB can do.
   interface Level<KDefault = string, VDefault = string> {
     getSync(key: KDefault): VDefault | undefined
+    compactRange(start: KDefault, end: KDefault): Promise<void>
   }
 }
 
@@ -29,20 +31,28 @@ export interface RowRange {
   readonly limit?: number
 }
 
-/** Rows taken from LevelDB at a time: enough to amortise the hop to its thread. */
-const ROWS_AT_A_TIME = 1000
+/** Rows taken from LevelDB at a time: enough to amortise the hop to its thread, few enough to decode beside it. */
+const ROWS_AT_A_TIME = 256
+
+/** Rows gathered in memory before LevelDB sorts them into a file: fewer files to merge, against a longer replay on open. */
+const WRITE_BUFFER_BYTES = 16 * 1024 * 1024
 
 /** LevelDB as ordered text keys with byte values. One process holds it. */
-export class Database {
+export class Database implements AsyncDisposable {
   readonly #level: Level<string, Uint8Array>
 
   private constructor(level: Level<string, Uint8Array>) {
     this.#level = level
   }
 
-  /** Refuses `conflict` when another process holds the folder. */
-  static async open(folder: string): Promise<Database> {
-    const level = new Level<string, Uint8Array>(folder, { keyEncoding: 'utf8', valueEncoding: 'view' })
+  /** Refuses `conflict` when another process holds the folder; rejects for an absent one when it must exist. */
+  static async open(folder: string, { mustExist = false } = {}): Promise<Database> {
+    const level = new Level<string, Uint8Array>(folder, {
+      keyEncoding: 'utf8',
+      valueEncoding: 'view',
+      writeBufferSize: WRITE_BUFFER_BYTES,
+      createIfMissing: !mustExist,
+    })
     try {
       await level.open()
     } catch (error) {
@@ -66,8 +76,22 @@ export class Database {
   }
 
   /** Applies all or none; with `sync` they are on the disk when it resolves. */
-  async write(operations: RowOperation[], options: { readonly sync: boolean }): Promise<void> {
-    await this.#level.batch(operations, options)
+  async write(operations: Iterable<RowOperation>, options: { readonly sync: boolean }): Promise<void> {
+    const batch = this.#level.batch() // encodes into one buffer: a third of the time that an array of operations takes
+    for (const operation of operations) {
+      if (operation.type === 'put') batch.put(operation.key, operation.value)
+      else batch.del(operation.key)
+    }
+    await batch.write(options)
+  }
+
+  /**
+   * Brings everything written so far to the disk, also what was not synced:
+   * a later synced write alone does not promise that, because LevelDB changes
+   * its write-ahead file without syncing the old one.
+   */
+  async flush(): Promise<void> {
+    await this.#level.compactRange('a', 'a') // a range without rows: it writes out what is in memory and compacts nothing
   }
 
   /** A cursor over the rows as they are now; later writes do not show. */
@@ -75,14 +99,16 @@ export class Database {
     return new RowCursor(this.#iterator(range))
   }
 
-  /** The rows as they are at the call, in batches. */
+  /** The rows as they are at the first step, in batches; the next batch is fetched while one is looked at. */
   async *batches(range: RowRange): AsyncGenerator<[string, Uint8Array][]> {
     const iterator = this.#iterator(range)
     try {
-      for (;;) {
-        const rows = await iterator.nextv(ROWS_AT_A_TIME)
-        if (rows.length === 0) return
+      let rows = await iterator.nextv(ROWS_AT_A_TIME)
+      while (rows.length > 0) {
+        const next = iterator.nextv(ROWS_AT_A_TIME)
+        next.catch(() => undefined) // thrown below, unless the caller stops before
         yield rows
+        rows = await next
       }
     } finally {
       await iterator.close()
@@ -90,8 +116,13 @@ export class Database {
   }
 
   async first(range: RowRange): Promise<[string, Uint8Array] | undefined> {
-    for await (const rows of this.batches({ ...range, limit: 1 })) return rows[0]
-    return undefined
+    const iterator = this.#iterator({ ...range, limit: 1 })
+    try {
+      const rows = await iterator.nextv(1)
+      return rows[0]
+    } finally {
+      await iterator.close()
+    }
   }
 
   async clear(range: { readonly gte: string; readonly lt: string }): Promise<void> {
@@ -100,6 +131,10 @@ export class Database {
 
   async close(): Promise<void> {
     await this.#level.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
   }
 
   #iterator(range: RowRange): LevelIterator {
@@ -148,6 +183,11 @@ export class RowCursor {
 
   /** Moves forward to the first row at or behind `key`. */
   seek(key: string): void {
+    const last = this.#rows.at(-1)
+    if (last !== undefined && compareNames(last[0], key) >= 0) {
+      while (compareNames(this.#rows[this.#next]?.[0] ?? key, key) < 0) this.#next += 1
+      return
+    }
     this.#iterator.seek(key)
     this.#rows = []
     this.#next = 0
@@ -161,6 +201,6 @@ export class RowCursor {
 }
 
 function isLocked(error: unknown): boolean {
-  const cause = error instanceof Error ? error.cause : undefined
-  return cause instanceof Error && 'code' in cause && cause.code === 'LEVEL_LOCKED'
+  const cause = error instanceof Error ? error.cause : undefined // made in native code: `instanceof` need not know it
+  return typeof cause === 'object' && cause !== null && 'code' in cause && cause.code === 'LEVEL_LOCKED'
 }

@@ -1,5 +1,5 @@
-import { packValue, unpackValue } from '#log-format/codec.js'
-import type { Entry } from '#log-format/entry.js'
+import { unpackValue } from '#log-format/codec.js'
+import type { EntrySlices } from '#log-format/entry-slices.js'
 import { locatePath } from '#log-format/keys.js'
 import type { Serial } from '#log-format/serial.js'
 import type { JsonValue } from '#log-format/values.js'
@@ -27,23 +27,24 @@ export interface FoldedEntry {
 
 /**
  * Turns an entry into the rows that follow from it: head values, the values
- * they replace, and the rows of every projection. Pure but for `head`, which
- * must show the state before the entry; primary, rebuild and verify all use it.
+ * they replace, and the rows of every projection. Values are taken over as
+ * the bytes they are in the entry. Pure but for `head`, which must show the
+ * state before the entry; primary, rebuild and verify all use it.
  */
-export function foldEntry(entry: Entry, head: HeadRows, projections: readonly Projection[]): FoldedEntry {
+export function foldEntry(entry: EntrySlices, head: HeadRows, projections: readonly Projection[]): FoldedEntry {
   const operations: RowOperation[] = []
   const rows = new Map<string, Uint8Array | undefined>()
   const touched: TouchedKey[] = []
-  const sinks = projections.map((projection) => new BatchSink(projection.name, operations))
+  const sinks = projections.map((projection) => ({ projection, sink: new BatchSink(projection.name, operations) }))
 
-  for (const { path, value } of entry.changes) {
+  for (const { path, valueBytes } of entry.changes) {
     const { family, segments } = locatePath(path)
     const name = keyName(family, segments)
     const before = head.row(name)
     if (before !== undefined) {
       operations.push({ type: 'put', key: oldRow(name, stampOf(before)), value: stampBytes(entry.serial, before) })
     }
-    const after = value === undefined ? undefined : stampBytes(entry.serial, packValue(value))
+    const after = valueBytes === undefined ? undefined : stampBytes(entry.serial, valueBytes)
     operations.push(
       after === undefined
         ? { type: 'del', key: keyRow(name) }
@@ -52,43 +53,53 @@ export function foldEntry(entry: Entry, head: HeadRows, projections: readonly Pr
     rows.set(name, after)
     touched.push({ family, segments })
 
-    const change = new LazyChange(entry.serial, entry.time, family, segments, before, value)
-    for (const [at, projection] of projections.entries()) {
-      const sink = sinks[at]
-      if (sink !== undefined) projection.fold(change, sink)
-    }
+    const change = new LazyChange({ entry, family, segments, before, after })
+    for (const { projection, sink } of sinks) projection.fold(change, sink)
   }
   return { operations, rows, touched }
 }
 
-/** Decodes the value before only for a projection that looks at it. */
+/** Decodes the values, once, only for a projection that looks at them. */
 class LazyChange implements FoldedChange {
   readonly serial: Serial
   readonly time: number
   readonly family: string
   readonly segments: readonly string[]
-  readonly after: JsonValue | undefined
-  readonly #beforeRow: Uint8Array | undefined
+  readonly #before: LazyValue
+  readonly #after: LazyValue
 
-  constructor(
-    serial: Serial,
-    time: number,
-    family: string,
-    segments: readonly string[],
-    beforeRow: Uint8Array | undefined,
-    after: JsonValue | undefined,
-  ) {
-    this.serial = serial
-    this.time = time
-    this.family = family
-    this.segments = segments
-    this.after = after
-    this.#beforeRow = beforeRow
+  constructor(input: {
+    readonly entry: EntrySlices
+    readonly family: string
+    readonly segments: readonly string[]
+    readonly before: Uint8Array | undefined
+    readonly after: Uint8Array | undefined
+  }) {
+    this.serial = input.entry.serial
+    this.time = input.entry.time
+    this.family = input.family
+    this.segments = input.segments
+    this.#before = { row: input.before, value: undefined }
+    this.#after = { row: input.after, value: undefined }
   }
 
   get before(): JsonValue | undefined {
-    return this.#beforeRow === undefined ? undefined : unpackValue(withoutStamp(this.#beforeRow))
+    return valueOf(this.#before)
   }
+
+  get after(): JsonValue | undefined {
+    return valueOf(this.#after)
+  }
+}
+
+interface LazyValue {
+  readonly row: Uint8Array | undefined
+  value: JsonValue | undefined
+}
+
+function valueOf(lazy: LazyValue): JsonValue | undefined {
+  if (lazy.row !== undefined) lazy.value ??= unpackValue(withoutStamp(lazy.row))
+  return lazy.value
 }
 
 class BatchSink implements RowSink {

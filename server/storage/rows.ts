@@ -15,7 +15,8 @@ import { toSerial } from '#log-format/serial.js'
  *     m NAME                            format version, node id, head digest, shapes of the projections
  */
 const SERIAL_DIGITS = 15
-const LARGEST = 10 ** SERIAL_DIGITS - 1
+/** A serial is inverted by subtracting it from this; even -1, the head of an empty log, keeps its digits. */
+const LARGEST = 10 ** SERIAL_DIGITS - 2
 
 /** Bytes of a serial in front of a value. */
 export const SERIAL_BYTES = 6
@@ -99,7 +100,9 @@ export function stampBytes(serial: Serial, bytes: Uint8Array): Uint8Array {
 }
 
 export function stampOf(bytes: Uint8Array): Serial {
-  return toSerial(Buffer.from(bytes.buffer, bytes.byteOffset, SERIAL_BYTES).readUIntBE(0, SERIAL_BYTES))
+  let stamp = 0
+  for (let at = 0; at < SERIAL_BYTES; at += 1) stamp = stamp * 256 + (bytes[at] ?? 0)
+  return stamp as Serial // 48 bits: always a whole number that is safe
 }
 
 export function withoutStamp(bytes: Uint8Array): Uint8Array {

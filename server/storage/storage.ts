@@ -146,7 +146,13 @@ export class Storage implements AsyncDisposable {
   }
 
   #committed(entries: readonly CommittedEntry[]): void {
-    for (const listener of this.#listeners) listener(entries)
+    for (const listener of this.#listeners) {
+      try {
+        listener(entries)
+      } catch (fault) {
+        queueMicrotask(() => { throw fault }) // an uncaught fault, as it is one; it must not pass for a write that failed
+      }
+    }
     this.#signal.moveTo(this.head.serial)
   }
 }
@@ -165,7 +171,7 @@ async function checkFormat(db: Database): Promise<void> {
   }
   const format = unpackValue(found)
   if (format !== STORE_FORMAT) {
-    throw new Refusal('conflict', `the database has format ${String(format)}, this release reads format ${STORE_FORMAT}`)
+    throw new Refusal('conflict', `the database has format ${JSON.stringify(format)}, this release reads format ${STORE_FORMAT}`)
   }
 }
 
@@ -178,7 +184,9 @@ function textOf(db: Database, name: string): string {
 
 /** Folds all rows afresh when the shape of any projection is not the one they were folded with. */
 async function refreshShapes(db: Database, entries: Changelog, options: StorageOptions): Promise<void> {
-  const wanted = Object.fromEntries(options.projections.map(({ name, shape }) => [name, shape]))
+  const shapes = options.projections.map(({ name, shape }) => [name, shape] as const)
+  const wanted = Object.fromEntries(shapes.sort(([a], [b]) => (a < b ? -1 : 1)))
+  if (Object.keys(wanted).length < shapes.length) throw new Error('two projections have the same name')
   const key = metaRow('shapes')
   const found = db.get(key)
   if (found !== undefined && Buffer.compare(found, packValue(wanted)) === 0) return

@@ -33,7 +33,7 @@ export async function subscribe(
           }
         }
       }
-      await storage.moveCursor(name, done)
+      if (done !== moved) await storage.moveCursor(name, done)
       moved = done
       await storage.reached(nextSerial(done), signal)
     }

@@ -1,13 +1,25 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Change } from '#log-format/change.js'
 import { packValue, unpackValue } from '#log-format/codec.js'
 import type { Key, KeyRange } from '#log-format/key-pattern.js'
 import type { Mutation } from '#log-format/mutation.js'
-import type { Serial } from '#log-format/serial.js'
+import { nextSerial, type Serial } from '#log-format/serial.js'
 import type { JsonValue, Stored } from '#log-format/values.js'
 import type { Database } from './database.js'
-import { compareNames } from './keyspace.js'
+import { compareNames } from './name-order.js'
+import { scanned } from './past-scan.js'
 import type { Reader, ScannedKey } from './reader.js'
-import { keyName, keyRow, nameOfKeyRow, nameRange, segmentsOfName, stampBytes, stampOf, withoutStamp } from './rows.js'
+import {
+  endOfOldRows,
+  keyName,
+  keyRow,
+  nameOfKeyRow,
+  nameRange,
+  oldRow,
+  stampBytes,
+  stampOf,
+  withoutStamp,
+} from './rows.js'
 import type { Vault, VaultChanges } from './vault.js'
 
 /** What a turn sees and does: reads at one serial plus its own changes. Dead after its turn. */
@@ -62,18 +74,11 @@ export class OpenTransaction implements Transaction {
 
   readonly secrets: VaultChanges = {
     get: (name) => {
-      if (this.#secrets.has(name)) return this.#secrets.get(name)
-      const pending = this.#pending.secret(name)
-      return pending === undefined ? this.#vault.get(name) : pending.secret
-    },
-    set: (name, secret) => {
       this.#assertOpen()
-      this.#secrets.set(name, secret)
+      return this.#secrets.has(name) ? this.#secrets.get(name) : this.#secretBelow(name)
     },
-    delete: (name) => {
-      this.#assertOpen()
-      if (this.secrets.get(name) !== undefined) this.#secrets.set(name, undefined)
-    },
+    set: (name, secret) => this.#bufferSecret(name, secret),
+    delete: (name) => this.#bufferSecret(name, undefined),
   }
 
   async get<V>(key: Key<V>): Promise<V | undefined> {
@@ -86,8 +91,11 @@ export class OpenTransaction implements Transaction {
     return Promise.resolve(row === undefined ? undefined : storedValue<V>(row))
   }
 
-  existed(): Promise<boolean> {
-    return Promise.reject(new Error('a transaction does not read the past'))
+  async existed(key: Key<unknown>): Promise<boolean> {
+    this.#assertOpen()
+    const name = keyName(key.family, key.segments)
+    if (this.#changes.has(name) || this.#pending.row(name) !== undefined || this.#rowBelow(name) !== undefined) return true
+    return (await this.#db.first({ gte: oldRow(name, this.serial), lt: endOfOldRows(name) })) !== undefined
   }
 
   async *scan<V>(range: KeyRange<V>): AsyncGenerator<ScannedKey<V>> {
@@ -100,16 +108,17 @@ export class OpenTransaction implements Transaction {
       let next = 0
       for (;;) {
         const row = cursor.held() ?? (await cursor.peek())
+        this.#assertOpen()
         const over = overlay[next]
         if (row === undefined && over === undefined) return
         const name = row === undefined ? undefined : nameOfKeyRow(row[0])
         if (over !== undefined && (name === undefined || compareNames(over[0], name) <= 0)) {
           next += 1
           if (over[0] === name) cursor.advance()
-          if (over[1] !== undefined) yield { segments: segmentsOfName(over[0]), ...storedValue<V>(over[1]) }
+          if (over[1] !== undefined) yield scanned(over[0], over[1])
         } else if (row !== undefined && name !== undefined) {
           cursor.advance()
-          yield { segments: segmentsOfName(name), ...storedValue<V>(row[1]) }
+          yield scanned(name, row[1])
         }
       }
     } finally {
@@ -136,9 +145,14 @@ export class OpenTransaction implements Transaction {
     this.#mutation = mutation
   }
 
-  /** Ends the turn: what is to be sealed, or undefined when nothing changed. */
-  close(): Recorded | undefined {
+  /** Whatever is still held of the transaction does nothing any more. */
+  end(): void {
     this.#open = false
+  }
+
+  /** Ends the turn: what is to be sealed, or undefined when nothing changed. */
+  finish(): Recorded | undefined {
+    this.end()
     const changes = [...this.#changes.values()].map(({ path, value }) => ({ path, value }))
     if (changes.length === 0 && this.#secrets.size === 0) return undefined
     if (this.#mutation === undefined) throw new Error('a transaction changed keys and recorded no mutation')
@@ -156,10 +170,21 @@ export class OpenTransaction implements Transaction {
     if (!same) this.#changes.set(name, change)
   }
 
+  #bufferSecret(name: string, secret: JsonValue | undefined): void {
+    this.#assertOpen()
+    if (isDeepStrictEqual(this.#secretBelow(name), secret)) this.#secrets.delete(name)
+    else this.#secrets.set(name, secret)
+  }
+
+  #secretBelow(name: string): JsonValue | undefined {
+    const pending = this.#pending.secret(name)
+    return pending === undefined ? this.#vault.get(name) : pending.secret
+  }
+
   #row(name: string): Uint8Array | undefined {
     const own = this.#changes.get(name)
     if (own === undefined) return this.#rowBelow(name)
-    return own.bytes === undefined ? undefined : stampBytes(this.serial, own.bytes)
+    return own.bytes === undefined ? undefined : stampBytes(nextSerial(this.serial), own.bytes)
   }
 
   #rowBelow(name: string): Uint8Array | undefined {

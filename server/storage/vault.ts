@@ -20,8 +20,8 @@ export interface VaultChanges extends Vault {
 
 /** Names of the secrets. */
 export const secretNames = {
-  user: (user: string) => `user\0${user}`,
-  upstream: (user: string, index: string) => `upstream\0${user}\0${index}`,
+  user: (user: string): string => `user\0${user}`,
+  upstream: (user: string, index: string): string => `upstream\0${user}\0${index}`,
 }
 
 export function openVault(db: Database): Vault {

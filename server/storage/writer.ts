@@ -2,6 +2,7 @@ import { Refusal } from '#log-format/api/refusal.js'
 import { type ChainHead, entryDigest } from '#log-format/chain.js'
 import { encodeEntry, MAX_ENTRY_BYTES } from '#log-format/codec.js'
 import type { Entry, Origin } from '#log-format/entry.js'
+import { sliceEntry } from '#log-format/entry-slices.js'
 import { scanMsgpack } from '#log-format/msgpack-scan.js'
 import { nextSerial, type Serial } from '#log-format/serial.js'
 import type { Database, RowOperation } from './database.js'
@@ -72,7 +73,7 @@ export class Writer {
   #sealed: ChainHead
   #open: Batch | undefined
   #writing: Promise<void> | undefined
-  #turning = false
+  #turning: Promise<void> | undefined
   #failure: Error | undefined
   /** Batches written and entries in them, since the start. */
   readonly counts = { batches: 0, entries: 0 }
@@ -86,26 +87,25 @@ export class Writer {
   transact<T>(origin: Origin, turn: (tx: Transaction) => Promise<T>): Promise<Committed<T>> {
     return new Promise((resolve, reject) => {
       this.#turns.push({ run: () => this.#run(origin, turn, resolve, reject) })
-      void this.#takeTurns()
+      this.#turning ??= this.#takeTurns()
     })
   }
 
   /** Resolves when everything asked for so far is settled. */
   async idle(): Promise<void> {
-    while (this.#turning || this.#turns.length > 0 || this.#writing !== undefined) {
-      await (this.#writing ?? new Promise((resolve) => setImmediate(resolve)))
+    while (this.#turning !== undefined || this.#writing !== undefined) {
+      await this.#turning
+      await this.#writing
     }
   }
 
   async #takeTurns(): Promise<void> {
-    if (this.#turning) return
-    this.#turning = true
     for (let next = this.#turns.shift(); next !== undefined; next = this.#turns.shift()) {
       await next.run()
       if (this.#open !== undefined && isFull(this.#open)) await this.#writing
       this.#write()
     }
-    this.#turning = false
+    this.#turning = undefined
   }
 
   async #run<T>(
@@ -118,7 +118,8 @@ export class Writer {
       if (this.#failure !== undefined) throw brokenStore(this.#failure)
       await this.#options.ensureRoom()
     } catch (error) {
-      return reject(error)
+      reject(error)
+      return
     }
     const { db, vault } = this.#options
     const time = Math.max(origin.time, this.#sealed.time)
@@ -126,19 +127,23 @@ export class Writer {
     let settle: () => void
     try {
       const result = await turn(tx)
-      const recorded = tx.close()
+      const recorded = tx.finish()
       if (recorded !== undefined) this.#seal({ ...origin, time }, recorded)
       const committed = { result, serial: this.#sealed.serial, changed: recorded !== undefined }
       settle = () => resolve(committed)
     } catch (error) {
       settle = () => reject(error)
+    } finally {
+      tx.end()
     }
     this.#whenDurable(settle, reject)
   }
 
   /** Answers once all that is sealed so far, on which the answer may rest, is on the disk. */
   #whenDurable(settle: () => void, reject: (error: unknown) => void): void {
-    if (this.#open !== undefined) {
+    if (this.#failure !== undefined) {
+      reject(brokenStore(this.#failure))
+    } else if (this.#open !== undefined) {
       this.#open.waiting.push((error) => (error === undefined ? settle() : reject(error)))
     } else if (this.#writing !== undefined) {
       void this.#writing.then(() => (this.#failure === undefined ? settle() : reject(brokenStore(this.#failure))))
@@ -164,7 +169,7 @@ export class Writer {
     }
     scanMsgpack(bytes, 1) // nothing enters the log that its readers would reject
 
-    const folded = foldEntry(entry, { row: (name) => this.#headRow(db, name) }, projections)
+    const folded = foldEntry(sliceEntry(bytes), { row: (name) => this.#headRow(db, name) }, projections)
     const batch = (this.#open ??= {
       entries: [],
       operations: [],

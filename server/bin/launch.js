@@ -1,0 +1,25 @@
+// What every launcher does: say clearly what is missing, else hand over to the compiled program. Plain JavaScript that an
+// old Node can still read.
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+const OLDEST_NODE = [20, 19]
+
+/** Runs `dist/server/bin/{program}.js`; the number its `main` resolves to becomes the exit code. */
+export async function launch(program) {
+  const [major, minor] = process.versions.node.split('.').map(Number)
+  if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1])) {
+    return fail(`Node ${OLDEST_NODE.join('.')} or newer is needed, this is ${process.versions.node}; install a newer Node`)
+  }
+  const entry = new URL(`../../dist/server/bin/${program}.js`, import.meta.url)
+  if (!existsSync(fileURLToPath(entry))) {
+    return fail(`nothing is built yet; run \`npm run build\` in ${fileURLToPath(new URL('../..', import.meta.url))}`)
+  }
+  const { main } = await import(entry.href)
+  process.exitCode = (await main(process.argv.slice(2))) ?? process.exitCode ?? 0
+}
+
+function fail(sentence) {
+  process.stderr.write(`devpi: ${sentence}\n`)
+  process.exitCode = 1
+}

@@ -1,0 +1,73 @@
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
+import { Refusal } from '#log-format/api/refusal.js'
+import { beginRequest, requestIdOf } from './authenticate.js'
+import type { Deps } from './deps.js'
+import { sendFault, sendRefusal } from './errors.js'
+import { noSuchRoute } from './params.js'
+import { noteOriginalUrl } from './project-pages.js'
+import { drainOrClose, RequestAborted } from './request-body.js'
+import { setNodeHeaders, setSerial } from './respond.js'
+import { simpleRoutes } from './routes/simple.js'
+import { stripPrefix } from './urls.js'
+
+/** Middleware in its order and the routers of all nouns; the more particular address comes first. */
+export function createApp(deps: Deps): Express {
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+
+  app.use(begin(deps))
+  const simple = simpleRoutes(deps)
+  app.use(simple.router)
+  app.use(() => {
+    throw noSuchRoute()
+  })
+  app.use(answerErrors(deps))
+  return app
+}
+
+function begin(deps: Deps): RequestHandler {
+  return (req, res, next) => {
+    beginRequest(req, deps.newRequestId())
+    setNodeHeaders(res, deps.node)
+    setSerial(res, deps.storage.head.serial)
+    noteOriginalUrl(req)
+    req.url = plainUrl(stripPrefix(req.url, deps.outsideUrl(req).prefix))
+    next()
+  }
+}
+
+/** pip writes the `+` of a path as `%2B`; both mean the same. Doubled slashes name nothing. */
+function plainUrl(url: string): string {
+  if (!url.includes('%')) return url
+  const query = url.indexOf('?')
+  const path = query === -1 ? url : url.slice(0, query)
+  return path.replace(/%2b/gi, '+') + (query === -1 ? '' : url.slice(query))
+}
+
+function answerErrors(deps: Deps): ErrorRequestHandler {
+  return (error: unknown, req, res, _next) => {
+    if (error instanceof RequestAborted) return void res.destroy()
+    drainOrClose(req, res)
+    if (error instanceof Refusal) return sendRefusal(req, res, error, isApiWrite(req.method) ? { always: 'json' } : {})
+    if (isBadUrl(error)) return sendRefusal(req, res, badUrl())
+    const request = requestIdOf(req)
+    const faultId = deps.newRequestId()
+    deps.reportFault(error, { faultId, request, url: req.originalUrl })
+    sendFault(req, res, faultId)
+  }
+}
+
+/** Who changes things speaks JSON, whatever the `Accept` header says. */
+function isApiWrite(method: string): boolean {
+  return method !== 'GET' && method !== 'HEAD'
+}
+
+/** Express could not decode the path. */
+function isBadUrl(error: unknown): boolean {
+  return error instanceof URIError || (error instanceof Error && 'status' in error && error.status === 400)
+}
+
+function badUrl(): Refusal {
+  return new Refusal('invalid', 'the address is not valid UTF-8 in percent-encoding', { form: 'status' })
+}

@@ -1,0 +1,253 @@
+import { BlockList, isIP } from 'node:net'
+import { join, resolve } from 'node:path'
+import { parseConfigFile, type FileOptions } from './config-file.js'
+import { environmentName, findOption, helpText, unknownOption, OPTIONS, type OptionName, type Program } from './options.js'
+import { UsageError } from './usage-error.js'
+
+export interface ServerConfig {
+  readonly debug: boolean
+  readonly serverDir: string
+  readonly host: string
+  /** 0 asks for any free port. */
+  readonly port: number
+  /** Without a slash at its end. */
+  readonly outsideUrl: string | undefined
+  /** Addresses and networks (`10.0.0.0/8`). */
+  readonly trustedProxies: readonly string[]
+  readonly secretFile: string | undefined
+  /** Who alone may create or change users and indexes; undefined where everybody may. */
+  readonly restrictModify: readonly string[] | undefined
+  readonly maxRequestBodyBytes: number
+  readonly argon2: { readonly memoryCostKib: number; readonly parallelism: number; readonly timeCost: number }
+  /** For a new serverdir only. */
+  readonly rootIndex: boolean
+  readonly rootPassword: string
+  readonly rootPasswordHash: string | undefined
+}
+
+export type Invocation =
+  | { readonly kind: 'help'; readonly text: string }
+  | { readonly kind: 'version' }
+  | { readonly kind: 'run'; readonly config: ServerConfig; readonly operands: readonly string[] }
+
+export interface ConfigSources {
+  readonly program: Program
+  readonly argv: readonly string[]
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** The text of a file, undefined where there is none. */
+  readonly readFile: (path: string) => string | undefined
+}
+
+/** Command line, then environment, then configuration file, then default. Throws `UsageError`, which has the exit code. */
+export function readConfig(sources: ConfigSources): Invocation {
+  const line = parseCommandLine(sources.argv, sources.program)
+  if (line.help) return { kind: 'help', text: helpText(sources.program) }
+  if (line.version) return { kind: 'version' }
+  const environment = readEnvironment(sources.env)
+  const file = readConfigFile(sources, line.given.get('configfile')?.[0] ?? environment.get('configfile')?.[0])
+  const values = new OptionValues(sources.env, [
+    { given: line.given, place: (name) => `--${name}` },
+    { given: environment, place: environmentName },
+    { given: file, place: (name) => `${name} in the configuration file` },
+  ])
+  return { kind: 'run', config: typedConfig(values), operands: line.operands }
+}
+
+/** Only this machine can reach an address like this. */
+export function isLoopback(host: string): boolean {
+  const address = host.replace(/^\[(.*)\]$/, '$1').toLowerCase()
+  const version = isIP(address)
+  if (version === 0) return address === 'localhost'
+  return LOOPBACK.check(address, version === 4 ? 'ipv4' : 'ipv6')
+}
+
+const LOOPBACK = new BlockList()
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4')
+LOOPBACK.addAddress('::1', 'ipv6')
+
+function typedConfig(values: OptionValues): ServerConfig {
+  const parallelism = values.integer('argon2-parallelism', 1, 255)
+  return {
+    debug: values.flag('debug'),
+    serverDir: values.path('serverdir') ?? '',
+    host: values.text('host') ?? '',
+    port: values.integer('port', 0, 65535),
+    outsideUrl: values.url('outside-url'),
+    trustedProxies: values.networks('trusted-proxy'),
+    secretFile: values.path('secretfile'),
+    restrictModify: values.names('restrict-modify'),
+    maxRequestBodyBytes: values.integer('max-request-body-size', 1, Number.MAX_SAFE_INTEGER),
+    argon2: {
+      // RFC 9106, 3.1: at least 8 KiB a lane.
+      memoryCostKib: values.integer('argon2-memory-cost', 8 * parallelism, 2 ** 32 - 1),
+      parallelism,
+      timeCost: values.integer('argon2-time-cost', 1, 2 ** 32 - 1),
+    },
+    rootIndex: !values.flag('no-root-pypi'),
+    rootPassword: values.text('root-passwd') ?? '',
+    rootPasswordHash: values.text('root-passwd-hash'),
+  }
+}
+
+interface CommandLine {
+  readonly help: boolean
+  readonly version: boolean
+  readonly given: FileOptions
+  readonly operands: readonly string[]
+}
+
+function parseCommandLine(argv: readonly string[], program: Program): CommandLine {
+  const given = new Map<string, string[]>()
+  const operands: string[] = []
+  const words = argv.map((word) => (word === '-c' ? '--configfile' : word === '-h' ? '--help' : word))
+  if (words.includes('--help')) return { help: true, version: false, given, operands }
+  if (words.includes('--version')) return { help: false, version: true, given, operands }
+  for (let word = words.shift(); word !== undefined; word = words.shift()) {
+    if (!word.startsWith('-')) {
+      operands.push(word)
+      continue
+    }
+    const { name, inline } = splitWord(word)
+    const option = findOption(name)
+    if (option === undefined) throw new UsageError(`${unknownOption(name, word.split('=')[0] ?? word)}; see ${program} --help`)
+    if (!option.programs.includes(program)) throw new UsageError(`--${name} is not an option of ${program}`)
+    if (option.argument === undefined && inline !== undefined) throw new UsageError(`--${name} takes no value`)
+    const value = option.argument === undefined ? 'true' : (inline ?? words.shift())
+    if (value === undefined) throw new UsageError(`--${name} wants a value: ${option.argument ?? ''}`)
+    given.set(name, option.repeatable === true ? [...(given.get(name) ?? []), value] : [value])
+  }
+  const [surplus] = program === 'devpi-passwd' ? operands.slice(1) : operands
+  if (surplus !== undefined) throw new UsageError(`${program} takes no argument ${surplus}; see ${program} --help`)
+  return { help: false, version: false, given, operands }
+}
+
+function splitWord(word: string): { readonly name: string; readonly inline: string | undefined } {
+  const at = word.indexOf('=')
+  return { name: (at < 0 ? word : word.slice(0, at)).replace(/^--/, ''), inline: at < 0 ? undefined : word.slice(at + 1) }
+}
+
+/** An empty value counts as not set. `DEVPI_SERVERDIR`, the older name, wins over the newer one. */
+function readEnvironment(env: ConfigSources['env']): FileOptions {
+  const given = new Map<string, readonly string[]>()
+  for (const [variable, value] of Object.entries(env)) {
+    if (!variable.startsWith('DEVPISERVER_') || value === undefined || value === '') continue
+    const name = variable.slice('DEVPISERVER_'.length).toLowerCase().replaceAll('_', '-')
+    const option = findOption(name)
+    if (option === undefined) throw new UsageError(`${unknownOption(name, variable)} (in the environment)`)
+    given.set(name, option.repeatable === true ? splitList(value) : [value])
+  }
+  const older = env['DEVPI_SERVERDIR']
+  if (older !== undefined && older !== '') given.set('serverdir', [older])
+  return given
+}
+
+function readConfigFile({ env, readFile }: ConfigSources, named: string | undefined): FileOptions {
+  if (named !== undefined) {
+    const file = absolute(named, env)
+    const text = readFile(file)
+    if (text === undefined) throw new UsageError(`there is no configuration file ${file}`, 4)
+    return parseConfigFile(text, file)
+  }
+  const home = env['XDG_CONFIG_HOME'] ?? absolute('~/.config', env)
+  for (const folder of [home, '/etc/xdg']) {
+    const file = join(folder, 'devpi-server/devpi-server.yml')
+    const text = readFile(file)
+    if (text !== undefined) return parseConfigFile(text, file)
+  }
+  return new Map()
+}
+
+interface Source {
+  readonly given: FileOptions
+  /** How a complaint names the option of this source. */
+  readonly place: (name: string) => string
+}
+
+/** The winning text of each option, converted to its type or refused in the words of where it was written. */
+class OptionValues {
+  readonly #env: ConfigSources['env']
+  readonly #sources: readonly Source[]
+
+  constructor(env: ConfigSources['env'], sources: readonly Source[]) {
+    this.#env = env
+    this.#sources = sources
+  }
+
+  text(name: OptionName): string | undefined {
+    return this.#find(name).texts[0]
+  }
+
+  path(name: OptionName): string | undefined {
+    const text = this.text(name)
+    return text === undefined ? undefined : absolute(text, this.#env)
+  }
+
+  integer(name: OptionName, min: number, max: number): number {
+    const { texts, place } = this.#find(name)
+    const text = texts[0] ?? ''
+    const value = /^\d{1,16}$/.test(text) ? Number(text) : NaN
+    if (value >= min && value <= max) return value
+    throw new UsageError(`${place} wants a whole number from ${min} to ${max}, not '${text}'`)
+  }
+
+  flag(name: OptionName): boolean {
+    const { texts, place } = this.#find(name)
+    const text = (texts[0] ?? 'no').toLowerCase()
+    if (['y', 'yes', 't', 'true', 'on', '1'].includes(text)) return true
+    if (['n', 'no', 'f', 'false', 'off', '0'].includes(text)) return false
+    throw new UsageError(`${place} wants yes or no, not '${text}'`)
+  }
+
+  url(name: OptionName): string | undefined {
+    const { texts, place } = this.#find(name)
+    const [text] = texts
+    if (text === undefined) return undefined
+    const url = URL.canParse(text) ? new URL(text) : undefined
+    const plain = url !== undefined && /^https?:$/.test(url.protocol) && url.search === '' && url.hash === '' && url.username === '' && url.password === ''
+    if (!plain) throw new UsageError(`${place} wants an http or https address without query, not '${text}'`)
+    return text.replace(/\/+$/, '')
+  }
+
+  names(name: OptionName): readonly string[] | undefined {
+    const { texts, place } = this.#find(name)
+    const [text] = texts
+    if (text === undefined) return undefined
+    const names = splitList(text)
+    if (names.length === 0) throw new UsageError(`${place} wants at least one name`)
+    const group = names.find((each) => each.startsWith(':'))
+    if (group !== undefined) throw new UsageError(`${place} names the group ${group}; groups are not available yet`)
+    return names
+  }
+
+  networks(name: OptionName): readonly string[] {
+    const { texts, place } = this.#find(name)
+    for (const text of texts) {
+      if (!isNetwork(text)) throw new UsageError(`${place} wants an address or network such as 10.0.0.0/8, not '${text}'`)
+    }
+    return texts
+  }
+
+  #find(name: OptionName): { readonly texts: readonly string[]; readonly place: string } {
+    for (const { given, place } of this.#sources) {
+      const texts = given.get(name)
+      if (texts !== undefined) return { texts, place: place(name) }
+    }
+    const fallback = OPTIONS.find((option) => option.name === name)?.fallback
+    return { texts: fallback === undefined ? [] : [fallback], place: `--${name}` }
+  }
+}
+
+function isNetwork(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/')
+  const version = isIP(address)
+  if (version === 0 || rest.length > 0) return false
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
+}
+
+function splitList(text: string): string[] {
+  return text.split(',').map((part) => part.trim()).filter((part) => part !== '')
+}
+
+function absolute(path: string, env: ConfigSources['env']): string {
+  return resolve(path.replace(/^~(?=$|\/)/, env['HOME'] ?? '.'))
+}

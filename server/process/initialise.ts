@@ -1,0 +1,59 @@
+import { Refusal } from '#log-format/api/refusal.js'
+import { NO_SERIAL } from '#log-format/serial.js'
+import { ROOT_USER } from '#server/auth/caller.js'
+import type { PasswordHasher } from '#server/auth/passwords.js'
+import { createUserSecret, parseUserSecret, type UserSecret, userSecretOf } from '#server/auth/user-secret.js'
+import { initialiseServer } from '#server/commands/initialise.js'
+import { ALL_PROJECTIONS } from '#server/projections/all.js'
+import { Storage } from '#server/storage/storage.js'
+import { secretNames } from '#server/storage/vault.js'
+import type { ServerConfig } from './config.js'
+import type { Logger } from './logger.js'
+
+/** Serials between two lines about a rebuild. */
+const PROGRESS_STEP = 50_000
+
+/** Opens the database of a server directory, which is made when it is not there. */
+export function openStorage(config: ServerConfig, logger: Logger): Promise<Storage> {
+  let next = 0
+  return Storage.open({
+    folder: config.serverDir,
+    projections: ALL_PROJECTIONS,
+    onRebuild: ({ serial, head }) => {
+      if (serial < next && serial !== head) return
+      next = serial + PROGRESS_STEP
+      logger.info({ serial, head }, 'rebuilding projections from the log')
+    },
+  })
+}
+
+/** Writes serial 0 into an empty log: the superuser, and unless declined the mirror root/pypi. */
+export async function initialiseStorage(
+  storage: Storage,
+  config: ServerConfig,
+  hasher: PasswordHasher,
+  time: number,
+): Promise<void> {
+  if (storage.head.serial !== NO_SERIAL) {
+    throw new Refusal('conflict', `${config.serverDir} is initialised already; start devpi-server on it, or choose another --serverdir`)
+  }
+  const verifier = await rootSecret(config, hasher)
+  const origin = { time, actor: '+system', via: 'system', request: 'initialise' } as const
+  await storage.transact(origin, (tx) => initialiseServer(tx, { verifier, withPypi: config.rootIndex }))
+}
+
+/** Refuses to be reachable from elsewhere while anybody could log in as root. */
+export async function refuseOpenRoot(storage: Storage, hasher: PasswordHasher, host: string): Promise<void> {
+  const secret = parseUserSecret(storage.vault.get(secretNames.user(ROOT_USER)) ?? null)
+  if (secret === undefined || !(await hasher.verify(secret.verifier, ''))) return
+  throw new Refusal(
+    'forbidden',
+    `root has an empty password, so the server listens on this machine only, not on ${host}; ` +
+      'set a password with "devpi-passwd root --serverdir DIR" first, or initialise with "devpi-init --root-passwd PASSWORD"',
+  )
+}
+
+async function rootSecret(config: ServerConfig, hasher: PasswordHasher): Promise<UserSecret> {
+  if (config.rootPasswordHash === undefined) return createUserSecret(hasher, config.rootPassword)
+  return userSecretOf(config.rootPasswordHash)
+}

@@ -1,0 +1,109 @@
+/** The commands that read these options. */
+export type Program = 'devpi-server' | 'devpi-init' | 'devpi-fsck' | 'devpi-passwd'
+
+export interface Option {
+  /** On the command line `--name`, in a configuration file `name`, in the environment `DEVPISERVER_NAME`. */
+  readonly name: OptionName
+  readonly programs: readonly Program[]
+  /** What stands behind the option in the help; a flag has none. */
+  readonly argument?: string
+  /** May be given more than once. */
+  readonly repeatable?: true
+  readonly fallback?: string
+  readonly help: string
+}
+
+export type OptionName =
+  | 'configfile' | 'debug' | 'serverdir' | 'host' | 'port' | 'outside-url' | 'trusted-proxy' | 'secretfile'
+  | 'restrict-modify' | 'max-request-body-size' | 'argon2-memory-cost' | 'argon2-parallelism' | 'argon2-time-cost'
+  | 'no-root-pypi' | 'root-passwd' | 'root-passwd-hash'
+
+const ALL: readonly Program[] = ['devpi-server', 'devpi-init', 'devpi-fsck', 'devpi-passwd']
+const SERVER: readonly Program[] = ['devpi-server']
+const INIT: readonly Program[] = ['devpi-server', 'devpi-init']
+const HASHING: readonly Program[] = ['devpi-server', 'devpi-init', 'devpi-passwd']
+
+export const OPTIONS: readonly Option[] = [
+  { name: 'configfile', programs: ALL, argument: 'FILE', help: 'YAML file with options under the key devpi-server (also -c)' },
+  { name: 'debug', programs: ALL, help: 'log more' },
+  { name: 'serverdir', programs: ALL, argument: 'DIR', fallback: '~/.devpi/server', help: 'where everything is stored' },
+  { name: 'host', programs: SERVER, argument: 'HOST', fallback: 'localhost', help: 'name or address to listen on' },
+  { name: 'port', programs: SERVER, argument: 'PORT', fallback: '3141', help: 'port to listen on, 0 for any free one' },
+  { name: 'outside-url', programs: SERVER, argument: 'URL', help: 'address at which clients see this server, with its path' },
+  {
+    name: 'trusted-proxy', programs: SERVER, argument: 'ADDRESS', repeatable: true,
+    help: 'address or network of a proxy whose forwarding headers are believed; may be repeated',
+  },
+  { name: 'secretfile', programs: SERVER, argument: 'FILE', help: 'secret that signs login tokens' },
+  { name: 'restrict-modify', programs: SERVER, argument: 'USERS', help: 'only these users, separated by commas, may create or change users and indexes' },
+  { name: 'max-request-body-size', programs: SERVER, argument: 'BYTES', fallback: '10737418240', help: 'larger requests are refused' },
+  { name: 'argon2-memory-cost', programs: HASHING, argument: 'KIB', fallback: '19456', help: 'memory of one password hash' },
+  { name: 'argon2-parallelism', programs: HASHING, argument: 'N', fallback: '1', help: 'lanes of one password hash' },
+  { name: 'argon2-time-cost', programs: HASHING, argument: 'N', fallback: '2', help: 'passes of one password hash' },
+  { name: 'no-root-pypi', programs: INIT, help: 'create no root/pypi index in a new serverdir' },
+  { name: 'root-passwd', programs: INIT, argument: 'PASSWORD', fallback: '', help: 'password of root in a new serverdir' },
+  { name: 'root-passwd-hash', programs: INIT, argument: 'HASH', help: 'the same as an argon2 hash' },
+]
+
+/** Options of the reference that are refused by name until they work. */
+export const NOT_AVAILABLE: ReadonlySet<string> = new Set([
+  'absolute-urls', 'autocreate-users', 'bypass-cdn', 'checksum', 'connection-limit', 'debug-macros',
+  'documentation-path', 'export', 'file-replication-skip-indexes', 'file-replication-threads', 'gen-config',
+  'hard-links', 'import', 'include-mirrored-files', 'indexer-backend', 'keep-docs-packed', 'keyfs-cache-size', 'listen',
+  'log', 'logger-cfg', 'master-url', 'mirror-cache-expiry', 'no-checksum', 'no-events', 'no-replica-streaming',
+  'offline-mode', 'passwd', 'primary-url', 'profile-requests', 'proxy-timeout', 'pypi-cache-expiry', 'refresh',
+  'replica-cert', 'replica-file-search-path', 'replica-max-retries', 'replica-streaming', 'request-timeout', 'requests-only', 'role',
+  'skip-import-type', 'start', 'status', 'stop', 'storage', 'theme', 'threads', 'trusted-proxy-count',
+  'trusted-proxy-headers', 'unix-socket', 'unix-socket-perms',
+])
+
+export function findOption(name: string): Option | undefined {
+  return OPTIONS.find((option) => option.name === name)
+}
+
+export function environmentName(option: string): string {
+  return `DEVPISERVER_${option.toUpperCase().replaceAll('-', '_')}`
+}
+
+/** Says that an option or key is unknown or not built yet; `shown` is its spelling where it was found. */
+export function unknownOption(name: string, shown: string): string {
+  if (NOT_AVAILABLE.has(name)) return `${shown} is not available yet`
+  const near = OPTIONS.map((option) => ({ option, distance: editDistance(name, option.name) }))
+    .filter(({ option, distance }) => distance <= 2 || (name.length > 2 && option.name.startsWith(name)))
+    .sort((a, b) => a.distance - b.distance)[0]
+  return near === undefined ? `${shown} is unknown` : `${shown} is unknown; did you mean ${near.option.name}?`
+}
+
+export function helpText(program: Program): string {
+  const operand = program === 'devpi-passwd' ? ' USER' : ''
+  const rows = OPTIONS.filter((option) => option.programs.includes(program)).map((option) => {
+    const usage = option.argument === undefined ? `--${option.name}` : `--${option.name} ${option.argument}`
+    const fallback = option.fallback === undefined || option.fallback === '' ? '' : ` [${option.fallback}]`
+    return [usage, `${option.help}${fallback}`] as const
+  })
+  rows.push(['--help', 'print this (also -h)'], ['--version', 'print the version'])
+  const width = Math.max(...rows.map(([usage]) => usage.length))
+  return [
+    `usage: ${program} [options]${operand}`,
+    '',
+    ...rows.map(([usage, help]) => `  ${usage.padEnd(width)}  ${help}`),
+    '',
+    'An option on the command line wins over DEVPISERVER_{OPTION} in the environment, which wins over the configuration file.',
+    'Exit codes: 0 done, 1 fault, 2 wrong usage, 4 bad configuration file.',
+    '',
+  ].join('\n')
+}
+
+/** Levenshtein's distance. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, column) => column)
+  for (const [i, letter] of [...a].entries()) {
+    const next = [i + 1]
+    for (const [j, other] of [...b].entries()) {
+      const replaced = (row[j] ?? 0) + (letter === other ? 0 : 1)
+      next.push(Math.min(replaced, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row[b.length] ?? a.length
+}

@@ -1,0 +1,171 @@
+import { randomBytes } from 'node:crypto'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { Refusal } from '#log-format/api/refusal.js'
+import { NO_SERIAL } from '#log-format/serial.js'
+import { Authenticator } from '#server/auth/identify.js'
+import { LoginThrottle } from '#server/auth/login-throttle.js'
+import { PasswordHasher } from '#server/auth/passwords.js'
+import { loadSecret } from '#server/auth/secret-file.js'
+import { createApp } from '#server/http/app.js'
+import type { Deps } from '#server/http/deps.js'
+import { createListener } from '#server/http/listener.js'
+import { trustProxies } from '#server/http/peers.js'
+import { ProjectPages } from '#server/http/project-pages.js'
+import { SmallFileCache } from '#server/http/small-file-cache.js'
+import { outsideUrls } from '#server/http/urls.js'
+import { isBlobNamed } from '#server/projections/blob-references.js'
+import { DiskBlobs } from '#server/storage/disk-blobs.js'
+import type { Storage } from '#server/storage/storage.js'
+import { sweepBlobs } from '#server/storage/sweep.js'
+import { secretNames } from '#server/storage/vault.js'
+import { isLoopback, type ServerConfig } from './config.js'
+import { initialiseStorage, openStorage, refuseOpenRoot } from './initialise.js'
+import type { Logger } from './logger.js'
+import { packageVersion } from './package-version.js'
+
+/** What a server takes from outside of its configuration; tests bring their own. */
+export interface Surroundings {
+  readonly logger: Logger
+  /** ms since the epoch. */
+  readonly now?: () => number
+  readonly newRequestId?: () => string
+}
+
+/** A server that answers. Disposing it finishes running requests and closes everything. */
+export interface RunningServer extends AsyncDisposable {
+  /** `http://host:port`, without a slash at the end. */
+  readonly url: string
+  readonly storage: Storage
+  readonly blobs: DiskBlobs
+  readonly role: 'primary'
+}
+
+/** A client that sends or takes nothing for this long is cut off. */
+const IDLE_TIMEOUT_MS = 120_000
+/** Running requests have this long to end when the server stops. */
+const STOP_TIMEOUT_MS = 30_000
+/** Blobs younger than this may belong to an upload that goes on. */
+const SWEEP_GRACE_MS = 60 * 60 * 1000
+
+/** Opens the server directory, initialises an empty one, and listens. Refuses what keeps it from doing so in a sentence. */
+export async function startServer(config: ServerConfig, surroundings: Surroundings): Promise<RunningServer> {
+  const { logger, now = Date.now, newRequestId = randomRequestId } = surroundings
+  await using stack = new AsyncDisposableStack()
+  const storage = stack.use(await openStorage(config, logger))
+  const hasher = new PasswordHasher(hashingCosts(config))
+  if (storage.head.serial === NO_SERIAL) await initialiseStorage(storage, config, hasher, now())
+  if (!isLoopback(config.host)) await refuseOpenRoot(storage, hasher, config.host)
+  const blobs = stack.use(await DiskBlobs.open(join(config.serverDir, 'files')))
+  const proxies = trustProxies(config.trustedProxies)
+  const node = { serverVersion: packageVersion(), uuid: storage.nodeId, primaryUuid: storage.nodeId }
+  const pages = stack.use(new ProjectPages(storage, node))
+  const address = { port: config.port }
+  const deps: Deps = {
+    storage,
+    blobs,
+    hasher,
+    pages,
+    proxies,
+    node,
+    now,
+    newRequestId,
+    authenticator: new Authenticator({
+      secretOf: (user) => storage.vault.get(secretNames.user(user)),
+      secret: await loadSecret(config.secretFile ?? join(config.serverDir, '.secret')),
+      hasher,
+      throttle: new LoginThrottle({ now }),
+      now,
+    }),
+    smallFiles: new SmallFileCache({}),
+    outsideUrl: outsideUrls({ proxies, ...(config.outsideUrl !== undefined && { outsideUrl: config.outsideUrl }) }),
+    policy: config.restrictModify === undefined ? { signUp: 'open' } : { signUp: 'closed', managers: config.restrictModify },
+    limits: { maxUploadBytes: config.maxRequestBodyBytes, idleTimeoutMs: IDLE_TIMEOUT_MS },
+    facts: () => ({
+      serverdir: config.serverDir,
+      host: config.host,
+      port: address.port,
+      outsideUrl: config.outsideUrl,
+    }),
+    reportFault: (error, context) => {
+      logger.error({ err: error, ...context }, 'a request failed')
+    },
+  }
+  const server = createListener(deps, createApp(deps))
+  await listen(server, config)
+  stack.defer(() => stop(server))
+  address.port = (server.address() as AddressInfo).port
+
+  const sweeping = sweepLater(storage, blobs, logger, now)
+  stack.defer(() => sweeping[Symbol.asyncDispose]())
+  const running = stack.move()
+  return {
+    url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${address.port}`,
+    storage,
+    blobs,
+    role: 'primary',
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  }
+}
+
+export function hashingCosts({ argon2 }: ServerConfig): ConstructorParameters<typeof PasswordHasher>[0] {
+  return {
+    memoryKib: argon2.memoryCostKib,
+    iterations: argon2.timeCost,
+    parallelism: argon2.parallelism,
+    concurrency: 2,
+  }
+}
+
+function listen(server: Server, { host, port }: ServerConfig): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') {
+        reject(new Refusal('conflict', `port ${port} of ${host} is in use; choose another --port, or 0 for a free one`, { cause: error }))
+      } else if (error.code === 'EACCES' || error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND') {
+        reject(new Refusal('invalid', `cannot listen on ${host} port ${port} (${error.code}); choose another --host or --port`, { cause: error }))
+      } else {
+        reject(error)
+      }
+    })
+    server.listen(port, host, resolve)
+  })
+}
+
+/** Takes no more connections, lets requests end, and cuts what does not end. */
+async function stop(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => { resolve() }))
+  server.closeIdleConnections()
+  const timer = setTimeout(() => { server.closeAllConnections() }, STOP_TIMEOUT_MS)
+  await closed
+  clearTimeout(timer)
+}
+
+/** Removes blobs that nothing names, in the background and once. */
+function sweepLater(storage: Storage, blobs: DiskBlobs, logger: Logger, now: () => number): AsyncDisposable {
+  const aborter = new AbortController()
+  const done = sweepBlobs(blobs, {
+    isNamed: (sha256) => isBlobNamed(storage, sha256),
+    olderThanMs: SWEEP_GRACE_MS,
+    now: now(),
+    signal: aborter.signal,
+  }).then(
+    ({ removed, removedBytes }) => {
+      if (removed > 0) logger.info({ removed, removedBytes }, 'removed files that nothing names')
+    },
+    (error: unknown) => {
+      if (!aborter.signal.aborted) logger.error({ err: error }, 'unnamed files could not be removed')
+    },
+  )
+  return {
+    [Symbol.asyncDispose]: async () => {
+      aborter.abort()
+      await done
+    },
+  }
+}
+
+function randomRequestId(): string {
+  return randomBytes(8).toString('hex')
+}

@@ -1,0 +1,94 @@
+import { keys } from '#log-format/keys.js'
+import type { LinkValue } from '#log-format/values.js'
+import type { Database, RowOperation } from './database.js'
+import { mapParallel } from './map-parallel.js'
+import { scanned } from './past-scan.js'
+import { keyRow, nameOfKeyRow, nameRange } from './rows.js'
+import type { VerifyTools } from './verify.js'
+
+/** What a blob store must answer to be verified. */
+export interface VerifiableBlobs {
+  /** Reads the whole blob again, streaming. */
+  verify(sha256: string, size: number): Promise<'ok' | 'missing' | 'damaged'>
+  /** The digests of all blobs that are stored. */
+  list(): AsyncIterable<string>
+}
+
+/** Blobs read at the same time: enough to keep a disk busy. */
+const PARALLEL = 4
+const DIGESTS_AT_A_TIME = 500
+
+/*
+ * Which blobs are named is noted in the scratch database, next to the rows
+ * folded into it, so that a blob named a thousand times is read once:
+ *
+ *     blob ␀ SHA256 ␀ SIZE    path of a link that names it
+ *     named ␀ SHA256          nothing more
+ */
+const BLOB_ROWS = { gte: 'blob\0', lt: 'blob\x01' }
+
+interface BlobsInput extends VerifyTools {
+  /** Has the rows that follow from the log. */
+  readonly fresh: Database
+  readonly blobs: VerifiableBlobs
+}
+
+/** Checks every blob that a current link names, for itself or for its core metadata; counts the others. */
+export async function verifyBlobs(input: BlobsInput): Promise<{ readonly blobs: number; readonly unnamedBlobs: number }> {
+  const { fresh, blobs, report, progress } = input
+  await noteNamedBlobs(fresh)
+  let done = 0
+  for await (const rows of fresh.batches(BLOB_ROWS)) {
+    await mapParallel(rows, PARALLEL, async ([row, bytes]) => {
+      const [, sha256 = '', size = ''] = row.split('\0')
+      const outcome = await blobs.verify(sha256, Number(size))
+      if (outcome !== 'ok') {
+        const path = Buffer.from(bytes).toString()
+        report({ subject: 'blob', message: `the blob ${sha256} of ${size} bytes, named by ${path}, is ${outcome}` })
+      }
+      done += 1
+      progress({ phase: 'blobs', done })
+    })
+  }
+  return { blobs: done, unnamedBlobs: await countUnnamed(fresh, blobs) }
+}
+
+async function noteNamedBlobs(fresh: Database): Promise<void> {
+  const { family, segments } = keys.link.under()
+  const { from, to } = nameRange(family, segments)
+  for await (const rows of fresh.batches({ gte: keyRow(from), lt: keyRow(to) })) {
+    const notes: RowOperation[] = []
+    for (const [row, bytes] of rows) {
+      const link = scanned<LinkValue | null>(nameOfKeyRow(row), bytes)
+      const { path } = keys.link(keys.link.params(link.segments))
+      for (const content of [link.value, link.value?.coreMetadata]) {
+        if (!isContent(content)) continue
+        const { sha256, size } = content
+        notes.push({ type: 'put', key: `blob\0${sha256}\0${size}`, value: Buffer.from(path) })
+        notes.push({ type: 'put', key: `named\0${sha256}`, value: new Uint8Array() })
+      }
+    }
+    await fresh.write(notes, { sync: false })
+  }
+}
+
+/** In a damaged log a value can be anything; the entry it is from was named. */
+function isContent(value: unknown): value is { readonly sha256: string; readonly size: number } {
+  return typeof value === 'object' && value !== null && 'sha256' in value && 'size' in value
+}
+
+async function countUnnamed(fresh: Database, blobs: VerifiableBlobs): Promise<number> {
+  let unnamed = 0
+  let digests: string[] = []
+  const count = async (): Promise<void> => {
+    const named = await fresh.getMany(digests.map((sha256) => `named\0${sha256}`))
+    unnamed += named.filter((note) => note === undefined).length
+    digests = []
+  }
+  for await (const sha256 of blobs.list()) {
+    digests.push(sha256)
+    if (digests.length >= DIGESTS_AT_A_TIME) await count()
+  }
+  await count()
+  return unnamed
+}

@@ -1,0 +1,50 @@
+import fc from 'fast-check'
+import { decodeEntry, encodeEntry, packValue } from '#log-format/codec.js'
+import { type Entry } from '#log-format/entry.js'
+import { sliceEntry } from '#log-format/entry-slices.js'
+import { toSerial } from '#log-format/serial.js'
+import type { JsonValue } from '#log-format/values.js'
+
+// What survives the log: no negative zero, no `__proto__`.
+const value = fc
+  .jsonValue({ maxDepth: 3 })
+  .map((json) => JSON.parse(JSON.stringify(json)) as JsonValue)
+  .filter((json) => !JSON.stringify(json).includes('__proto__'))
+const path = fc.string({ unit: 'grapheme', minLength: 1 }).filter((text) => !text.includes('\0') && text.isWellFormed())
+
+const entry: fc.Arbitrary<Entry> = fc.record({
+  serial: fc.oneof(fc.nat(300), fc.maxSafeNat()).map(toSerial),
+  time: fc.maxSafeNat(),
+  parent: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+  epoch: fc.nat(100_000),
+  actor: fc.string({ unit: 'grapheme' }),
+  via: fc.constantFrom('token', 'system'),
+  request: fc.string({ maxLength: 64 }),
+  mutation: fc.constant({ kind: 'server-initialised' }),
+  changes: fc.array(
+    fc.record({ path, value: fc.oneof(fc.constant(undefined), value, fc.array(fc.nat(), { minLength: 16, maxLength: 20 })) }),
+    { maxLength: 20 },
+  ),
+})
+
+test('slices hold what decoding gives, and the value bytes of packing it again', () => {
+  fc.assert(
+    fc.property(entry, (given) => {
+      const bytes = encodeEntry(given)
+      const { serial, time, changes } = decodeEntry(bytes)
+      expect(sliceEntry(bytes)).toEqual({
+        serial,
+        time,
+        changes: changes.map((change) => ({
+          path: change.path,
+          valueBytes: change.value === undefined ? undefined : packValue(change.value),
+        })),
+      })
+    }),
+  )
+})
+
+test('a truncated entry throws', () => {
+  const bytes = encodeEntry({ ...fc.sample(entry, { numRuns: 1, seed: 7 })[0]!, changes: [{ path: 'a/.config', value: { created: 70_000 } }] })
+  for (let length = 1; length < bytes.length; length += 1) expect(() => sliceEntry(bytes.subarray(0, length))).toThrow()
+})
