@@ -3,6 +3,7 @@ import { keys } from '#log-format/keys.js'
 import type { LinkValue } from '#log-format/values.js'
 import type { Caller } from '#server/auth/caller.js'
 import { authorize } from '#server/auth/permissions.js'
+import type { Reader } from '#server/storage/reader.js'
 import type { Transaction } from '#server/storage/transaction.js'
 import { linksAt } from './files.js'
 import type { LinkRef } from './index-contents.js'
@@ -21,12 +22,8 @@ export async function attachToxresult(
   tx: Transaction,
   input: FileRef & StoredBlob & { readonly caller: Caller },
 ): Promise<AttachedToxresult> {
-  const { user, index, caller } = input
-  authorize(caller, 'toxresult-upload', { user, index: await requireIndex(tx, input), indexName: index })
-  const file = await tx.get(keys.file(input))
-  const links = file === undefined ? [] : await linksAt(tx, input, file)
-  const release = links.find(({ link }) => link.rel === 'releasefile')
-  if (release === undefined) throw new Refusal('not-found', `no release file found at ${filePath(input)}`)
+  const { caller } = input
+  const release = await requireReleaseFile(tx, input)
 
   const ref = { ...release.ref, basename: await freeToxresultName(tx, release.ref) }
   const link: LinkValue = {
@@ -49,6 +46,21 @@ export async function attachToxresult(
     size: input.size,
   })
   return { path: filePath({ ...ref, ...splitDir(link.dir) }), sha256: input.sha256 }
+}
+
+/** Refuses what {@link attachToxresult} would refuse as things stand, so that no report is received for nothing. */
+export async function checkToxresult(reader: Reader, input: FileRef & { readonly caller: Caller }): Promise<void> {
+  await requireReleaseFile(reader, input)
+}
+
+async function requireReleaseFile(reader: Reader, input: FileRef & { readonly caller: Caller }) {
+  const { user, index, caller } = input
+  authorize(caller, 'toxresult-upload', { user, index: await requireIndex(reader, input), indexName: index })
+  const file = await reader.get(keys.file(input))
+  const links = file === undefined ? [] : await linksAt(reader, input, file)
+  const release = links.find(({ link }) => link.rel === 'releasefile')
+  if (release === undefined) throw new Refusal('not-found', `no release file found at ${filePath(input)}`)
+  return release
 }
 
 /** `{file}.toxresult-{YYYYMMDDhhmmss}-{n}`, `n` above those of all the results the file has. */

@@ -23,18 +23,18 @@ export const FILE_CACHE_CONTROL = 'max-age=365000000, immutable, public'
 /** The same for a file that not everybody may read: shared caches do not ask who wants it. */
 export const RESTRICTED_FILE_CACHE_CONTROL = 'max-age=365000000, immutable, private'
 
-/** The validators of what would be sent. `etag` with its quotes; `lastModified` in ms, of which whole seconds count. */
+/** The validators of what would be sent. `etag` with its quotes; of the time, whole seconds count. */
 export interface Validators {
   readonly etag: string
-  readonly lastModified?: number
+  readonly lastModifiedMs?: number | undefined
 }
 
 /** Whether a GET or HEAD may end in 304 (RFC 9110, 13.2.2): with `If-None-Match`, the date does not count. */
 export function isNotModified(headers: IncomingHttpHeaders, validators: Validators): boolean {
   const ifNoneMatch = headers['if-none-match']
   if (ifNoneMatch !== undefined) return etagMatches(ifNoneMatch, validators.etag)
-  const { lastModified } = validators
-  return lastModified !== undefined && isUnmodifiedSince(headers['if-modified-since'], lastModified)
+  const { lastModifiedMs } = validators
+  return lastModifiedMs !== undefined && isUnmodifiedSince(headers['if-modified-since'], lastModifiedMs)
 }
 
 /**
@@ -53,17 +53,17 @@ export function etagMatches(ifNoneMatch: string | undefined, etag: string): bool
  * `If-Range` (RFC 9110, 13.1.5): whether a range may be sent instead of the whole. True without the header. Compared
  * strongly: a weak ETag never matches, a date only exactly.
  */
-export function ifRangeMatches(ifRange: string | undefined, validators: Validators): boolean {
+export function ifRangeMatches(ifRange: string | readonly string[] | undefined, validators: Validators): boolean {
   if (ifRange === undefined) return true
-  const stated = ifRange.trim()
+  const stated = String(ifRange).trim() // repeated it matches nothing
   if (stated.endsWith('"')) return stated === validators.etag && !stated.startsWith('W/')
-  return validators.lastModified !== undefined && parseHttpDate(stated) === wholeSeconds(validators.lastModified)
+  return validators.lastModifiedMs !== undefined && parseHttpDate(stated) === wholeSeconds(validators.lastModifiedMs)
 }
 
 /** `If-Modified-Since`: nothing happened since then. False without the header or without a date in it. */
-export function isUnmodifiedSince(ifModifiedSince: string | undefined, lastModified: number): boolean {
+export function isUnmodifiedSince(ifModifiedSince: string | undefined, lastModifiedMs: number): boolean {
   const since = ifModifiedSince === undefined ? undefined : parseHttpDate(ifModifiedSince.trim())
-  return since !== undefined && wholeSeconds(lastModified) <= since
+  return since !== undefined && wholeSeconds(lastModifiedMs) <= since
 }
 
 /** `Mon, 04 May 2026 09:10:11 GMT`. */

@@ -2,8 +2,8 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import { Refusal } from '#log-format/api/refusal.js'
 import type { BlobStore, OpenBlob } from '#server/storage/blob-store.js'
 import { type ByteRange, parseByteRange } from './byte-range.js'
+import { formatHttpDate, ifRangeMatches, isNotModified } from './caching.js'
 import { pumpFile } from './file-pump.js'
-import { isNotModified, rangeApplies } from './preconditions.js'
 import { SMALL_FILE_BYTES, type SmallFileCache } from './small-file-cache.js'
 
 export interface FileBody {
@@ -33,13 +33,13 @@ export interface FileSource {
 export async function sendFile(req: IncomingMessage, res: ServerResponse, file: FileBody, from: FileSource): Promise<void> {
   const validators = { etag: `"${file.sha256}"`, lastModifiedMs: file.lastModifiedMs }
   const headers: OutgoingHttpHeaders = { ...file.headers, ETag: validators.etag, 'Accept-Ranges': 'bytes' }
-  if (file.lastModifiedMs !== undefined) headers['Last-Modified'] = new Date(file.lastModifiedMs).toUTCString()
+  if (file.lastModifiedMs !== undefined) headers['Last-Modified'] = formatHttpDate(file.lastModifiedMs)
   if (isNotModified(req.headers, validators)) {
     res.writeHead(304, headers).end()
     return
   }
-  const { range: wanted } = req.headers
-  const partial = req.method === 'GET' && wanted !== undefined && rangeApplies(req.headers, validators)
+  const { range: wanted, 'if-range': ifRange } = req.headers
+  const partial = req.method === 'GET' && wanted !== undefined && ifRangeMatches(ifRange, validators)
   const range = partial ? parseByteRange(wanted, file.size) : 'whole'
   if (range === 'unsatisfiable') {
     throw new Refusal('range-not-satisfiable', `the file has only ${file.size} bytes`, {

@@ -3,6 +3,8 @@ import type { Readable } from 'node:stream'
 export interface FormFile {
   /** As sent, which may hold folders or nothing at all: the caller checks it. */
   readonly filename: string
+  /** Names of the fields that came before the file. */
+  readonly fieldsBefore: readonly string[]
   /** Must be read to its end, or the form never comes to its own. */
   readonly stream: Readable
   /** Aborted as soon as the form is refused or the client is gone. */

@@ -127,7 +127,8 @@ class FormReader<F extends AsyncDisposable> {
   #readFile(part: Readable, filename: string): void {
     if (this.#file !== undefined) throw new Refusal('invalid', 'the form has more than one file')
     const { onFile } = this.#options
-    const content = this.#await(onFile({ filename, stream: part, signal: this.#aborter.signal }))
+    const fieldsBefore = this.#fields.map(([name]) => name)
+    const content = this.#await(onFile({ filename, fieldsBefore, stream: part, signal: this.#aborter.signal }))
     this.#file = { filename, content }
   }
 

@@ -47,15 +47,16 @@ export async function openStage(input: {
   return { user: ref.user, index: ref.index, reader, value, order, visited, isPublic }
 }
 
-/** Refuses to whom the index may not be shown, by its present settings. */
+/** Refuses to whom the index may not be shown, by its present settings, and returns those. */
 export async function authorizeRead(
   reader: Reader,
   current: Reader,
   found: IndexInOrder,
   caller: Caller,
-): Promise<void> {
+): Promise<IndexValue> {
   const settings = await settingsNow(reader, current, found)
   authorize(caller, 'read', { user: found.user, index: settings, indexName: found.index })
+  return settings
 }
 
 /** Of an index that is gone by now, the settings it had. */

@@ -75,6 +75,7 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
         if (pendingBytes >= WRITE_BYTES) await flush()
       }
       if (pendingBytes > 0 || size === 0) await flush()
+      temp.sync().catch(() => undefined) // while the caller looks into the file; a commit awaits it and hears of a failure
     } catch (error) {
       await temp.remove()
       throw storageError(error)

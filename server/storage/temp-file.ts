@@ -4,6 +4,7 @@ import { type FileHandle, open, rm } from 'node:fs/promises'
 export class TempFile {
   readonly path: string
   #handle: FileHandle | undefined
+  #synced: Promise<void> | undefined
 
   constructor(path: string) {
     this.path = path
@@ -17,16 +18,21 @@ export class TempFile {
     if (bytesWritten < bytes) await this.#handle.writeFile(Buffer.concat(chunks).subarray(bytesWritten))
   }
 
-  /** Puts what was written on the disk; the file is closed then. */
-  async sync(): Promise<void> {
-    await this.#handle?.sync()
-    await this.#close()
+  /** Puts what was written on the disk; the file is closed then. Asked for again, it is the same work. */
+  sync(): Promise<void> {
+    this.#synced ??= this.#syncAndClose()
+    return this.#synced
   }
 
   /** Safe after anything that went wrong. */
   async remove(): Promise<void> {
     await this.#close()
     await rm(this.path, { force: true })
+  }
+
+  async #syncAndClose(): Promise<void> {
+    await this.#handle?.sync()
+    await this.#close()
   }
 
   async #close(): Promise<void> {

@@ -1,0 +1,68 @@
+import { type Request, type RequestHandler, type Response, Router } from 'express'
+import { Refusal } from '#log-format/api/refusal.js'
+import { keys } from '#log-format/keys.js'
+import { deleteFile, yankFile } from '#server/commands/files.js'
+import { filePath, type FileRef } from '#server/commands/lookups.js'
+import { callerAndOrigin } from '../authenticate.js'
+import type { Deps } from '../deps.js'
+import { type JsonObject, readJsonObject } from '../json-body.js'
+import { mount } from '../methods.js'
+import { filePathParams, hasFlag } from '../params.js'
+import { drainOrClose } from '../request-body.js'
+import { sendMessage } from '../respond.js'
+import { noSuchFile, serveFile } from '../serve-file.js'
+import { postToxresult } from './toxresults.js'
+
+/** Public file paths: reading, removing, yanking, and test reports on them. */
+export function fileRoutes(deps: Deps): Router {
+  const router = Router({ caseSensitive: true, strict: true })
+  mount(router, '/:user/:index/\\+f/*path', {
+    get: onFile((request, response, ref) => serveFile(deps, request, response, ref)),
+    post: onFile((request, response, ref) => postToxresult(deps, request, response, ref)),
+    patch: onFile((request, response, ref) => patchFile(deps, request, response, ref)),
+    delete: onFile((request, response, ref) => removeFile(deps, request, response, ref)),
+  })
+  // Where the reference keeps mirrored files without a hash; here every file has one.
+  router.all('/:user/:index/\\+e/*path', () => {
+    throw noSuchFile()
+  })
+  return router
+}
+
+function onFile(handle: (request: Request, response: Response, ref: FileRef) => Promise<void>): RequestHandler {
+  return async (request, response) => {
+    const ref = filePathParams(request.params)
+    if (ref === undefined) throw noSuchFile()
+    await handle(request, response, ref).catch((error: unknown) => {
+      drainOrClose(request, response)
+      throw error
+    })
+  }
+}
+
+async function removeFile(deps: Deps, request: Request, response: Response, ref: FileRef): Promise<void> {
+  const { caller, origin } = await callerAndOrigin(deps, request)
+  const existed = await deps.storage.reader().existed(keys.file(ref))
+  const input = { ...ref, caller, existed, force: hasFlag(request, 'force') }
+  const { serial } = await deps.storage.transact(origin, (tx) => deleteFile(tx, input))
+  sendMessage(response, serial, `package '${filePath(ref)}' deleted`)
+}
+
+/** `{"yanked": true}`, with a reason instead of `true`, or `false` to take the yank back. */
+async function patchFile(deps: Deps, request: Request, response: Response, ref: FileRef): Promise<void> {
+  const { caller, origin } = await callerAndOrigin(deps, request)
+  const reason = yankReasonOf(await readJsonObject(request, deps.limits))
+  const existed = await deps.storage.reader().existed(keys.file(ref))
+  const { serial } = await deps.storage.transact(origin, (tx) => yankFile(tx, { ...ref, caller, existed, reason }))
+  sendMessage(response, serial, `file '${filePath(ref)}' ${reason === undefined ? 'is no longer yanked' : 'yanked'}`)
+}
+
+/** PEP 592: a reason may be empty. `undefined` takes the yank back. */
+function yankReasonOf(body: JsonObject): string | undefined {
+  const { yanked, ...rest } = body
+  if (Object.keys(rest).length > 0) throw new Refusal('invalid', 'only yanked can be changed of a file')
+  if (yanked === true) return ''
+  if (yanked === false) return undefined
+  if (typeof yanked === 'string') return yanked
+  throw new Refusal('invalid', 'yanked must be true, false or the reason as a text')
+}

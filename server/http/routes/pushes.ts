@@ -1,0 +1,72 @@
+import type { Request, Response } from 'express'
+import { Refusal } from '#log-format/api/refusal.js'
+import { isKeySegment } from '#log-format/names.js'
+import type { JsonValue } from '#log-format/values.js'
+import { indexName, type IndexRef, requireIndex } from '#server/commands/lookups.js'
+import { pushRelease, type PushRelease } from '#server/commands/pushes.js'
+import { normalizeProjectName } from '#server/packaging/project-name.js'
+import { authorizeRead } from '#server/stages/open-stage.js'
+import { callerAndOrigin } from '../authenticate.js'
+import type { Deps } from '../deps.js'
+import { type JsonObject, readJsonObject } from '../json-body.js'
+import { indexPath } from '../params.js'
+import { sendResult } from '../respond.js'
+
+const OPTIONS: ReadonlySet<string> = new Set(['name', 'version', 'targetindex', 'no_docs', 'only_docs'])
+
+/** Copies a release from this index to another one (`spec/server-http.md` 9). */
+export async function pushFromIndex(deps: Deps, request: Request, response: Response): Promise<void> {
+  const source = indexPath(request.params)
+  const { caller, origin } = await callerAndOrigin(deps, request)
+  const reader = deps.storage.reader()
+  const value = await requireIndex(reader, source)
+  await authorizeRead(reader, reader, { ...source, value }, caller)
+
+  const input = { ...pushOf(await readJsonObject(request, deps.limits), source), caller }
+  const { result, serial } = await deps.storage.transact(origin, (tx) => pushRelease(tx, input))
+  sendResult(response, { type: 'actionlog', result, serial })
+}
+
+/** Reads the body of a push. Refuses `invalid`. */
+function pushOf(body: JsonObject, source: IndexRef): Omit<PushRelease, 'caller'> {
+  const name = requireText(body, 'name')
+  const version = requireText(body, 'version')
+  const docs = docsOf(body)
+  if (body['targetindex'] === undefined && body['posturl'] !== undefined) {
+    throw new Refusal('invalid', 'pushing to another server is not available yet; push to an index of this one with targetindex')
+  }
+  const unknown = Object.keys(body).filter((key) => !OPTIONS.has(key)).sort()
+  if (unknown.length > 0) throw new Refusal('invalid', `unknown additional options: ${unknown.join(', ').slice(0, 200)}`)
+  const target = targetOf(body['targetindex'])
+  if (!isKeySegment(version)) {
+    throw new Refusal('invalid', `there are no files for ${name} ${version} on stage ${indexName(source)}`)
+  }
+  return { ...source, project: normalizeProjectName(name), version, target, docs }
+}
+
+function requireText(body: JsonObject, key: string): string {
+  const value = body[key]
+  if (typeof value === 'string' && value !== '') return value
+  throw new Refusal('invalid', `a push needs the ${key} of a release, as a text`)
+}
+
+function docsOf(body: JsonObject): PushRelease['docs'] {
+  const [without, only] = [flagOf(body, 'no_docs'), flagOf(body, 'only_docs')]
+  if (without && only) throw new Refusal('invalid', "can't use 'no_docs' and 'only_docs' together")
+  return without ? 'without' : only ? 'only' : 'with'
+}
+
+function flagOf(body: JsonObject, key: string): boolean {
+  const value = body[key] ?? false
+  if (typeof value !== 'boolean') throw new Refusal('invalid', `${key} must be true or false`)
+  return value
+}
+
+/** `user/index`, without a slash in front. */
+function targetOf(value: JsonValue | undefined): IndexRef {
+  if (value === undefined) throw new Refusal('invalid', 'a push needs a targetindex')
+  const [user = '', index = '', ...rest] = typeof value === 'string' ? value.split('/') : []
+  const wellFormed = rest.length === 0 && [user, index].every((name) => isKeySegment(name) && !name.includes('+'))
+  if (!wellFormed) throw new Refusal('invalid', 'targetindex not in format user/index')
+  return { user, index }
+}

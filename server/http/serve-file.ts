@@ -1,0 +1,90 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Refusal } from '#log-format/api/refusal.js'
+import { keys } from '#log-format/keys.js'
+import type { FileValue } from '#log-format/values.js'
+import { linksAt } from '#server/commands/files.js'
+import type { FileRef } from '#server/commands/lookups.js'
+import { contentTypeOf } from '#server/packaging/filename.js'
+import { authorizeRead } from '#server/stages/open-stage.js'
+import type { Reader } from '#server/storage/reader.js'
+import { callerOf } from './authenticate.js'
+import { FILE_CACHE_CONTROL, formatHttpDate, RESTRICTED_FILE_CACHE_CONTROL } from './caching.js'
+import type { Deps } from './deps.js'
+import { sendFile } from './file-body.js'
+import { wantsJson } from './negotiate.js'
+import { sendResult, setSerial } from './respond.js'
+
+const METADATA_SUFFIX = '.metadata'
+
+/** The refusal of a path that was never handed out. */
+export function noSuchFile(): Refusal {
+  return new Refusal('not-found', 'no such file')
+}
+
+/**
+ * Answers GET or HEAD of a public file path, its `.metadata` sibling included
+ * (PEP 658): as of `reader`, head unless told otherwise. Nothing, not even
+ * whether the file exists, is revealed to who may not read the index now.
+ * Refuses `not-found`, and `gone` what was there before.
+ */
+export async function serveFile(
+  deps: Deps,
+  request: IncomingMessage,
+  response: ServerResponse,
+  ref: FileRef,
+  { reader: past }: { readonly reader?: Reader } = {},
+): Promise<void> {
+  const current = deps.storage.reader()
+  const reader = past ?? current
+  const index = await reader.get(keys.index(ref))
+  const settings = index && (await authorizeRead(reader, current, { ...ref, value: index }, await callerOf(deps, request)))
+  setSerial(response, reader.serial)
+  const served = ref.basename.endsWith(METADATA_SUFFIX) ? await metadataAt(reader, ref) : await fileAt(reader, ref)
+  if (served.file !== undefined && wantsJson(request)) {
+    response.setHeader('Cache-Control', 'no-store') // the same URL is a file for everybody else
+    return sendResult(response, { type: 'releasefilemeta', result: metaOf(served.file), serial: reader.serial })
+  }
+  await sendFile(
+    request,
+    response,
+    {
+      sha256: served.sha256,
+      size: served.size,
+      contentType: contentTypeOf(ref.basename),
+      lastModifiedMs: served.lastModified,
+      headers: { 'Cache-Control': settings?.acl_read === undefined ? FILE_CACHE_CONTROL : RESTRICTED_FILE_CACHE_CONTROL },
+    },
+    { blobs: deps.blobs, cache: deps.smallFiles, idleTimeoutMs: deps.limits.idleTimeoutMs },
+  )
+}
+
+/** A blob to send, and the file it is unless it lies beside one. */
+interface Served extends Pick<FileValue, 'sha256' | 'size' | 'lastModified'> {
+  readonly file?: FileValue
+}
+
+async function fileAt(reader: Reader, ref: FileRef): Promise<Served> {
+  const file = await requireFile(reader, ref)
+  return { sha256: file.sha256, size: file.size, lastModified: file.lastModified, file }
+}
+
+async function metadataAt(reader: Reader, ref: FileRef): Promise<Served> {
+  const fileRef = { ...ref, basename: ref.basename.slice(0, -METADATA_SUFFIX.length) }
+  const file = await requireFile(reader, fileRef)
+  const links = await linksAt(reader, fileRef, file)
+  const metadata = links.find(({ link }) => link.coreMetadata !== undefined)?.link.coreMetadata
+  if (metadata === undefined) throw noSuchFile()
+  return { ...metadata, lastModified: file.lastModified }
+}
+
+async function requireFile(reader: Reader, ref: FileRef): Promise<FileValue> {
+  const key = keys.file(ref)
+  const file = await reader.get(key)
+  if (file !== undefined) return file
+  throw (await reader.existed(key)) ? new Refusal('gone', 'file existed, deleted in later serial') : noSuchFile()
+}
+
+/** `spec/server-http.md` 12.4. */
+function metaOf({ sha256, lastModified, project, versions: [version] }: FileValue): object {
+  return { last_modified: formatHttpDate(lastModified), hash_spec: `sha256=${sha256}`, hashes: { sha256 }, project, version }
+}
