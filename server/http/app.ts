@@ -7,7 +7,14 @@ import { noSuchRoute } from './params.js'
 import { noteOriginalUrl } from './project-pages.js'
 import { drainOrClose, RequestAborted } from './request-body.js'
 import { setNodeHeaders, setSerial } from './respond.js'
+import { apiRoutes } from './routes/api.js'
+import { fileRoutes } from './routes/files.js'
+import { indexRoutes } from './routes/indexes.js'
+import { loginRoutes } from './routes/login.js'
 import { simpleRoutes } from './routes/simple.js'
+import { statusRoutes } from './routes/status.js'
+import { postToIndex } from './routes/uploads.js'
+import { userRoutes } from './routes/users.js'
 import { stripPrefix } from './urls.js'
 
 /** Middleware in its order and the routers of all nouns; the more particular address comes first. */
@@ -18,7 +25,15 @@ export function createApp(deps: Deps): Express {
 
   app.use(begin(deps))
   const simple = simpleRoutes(deps)
-  app.use(simple.router)
+  app.use(
+    statusRoutes(deps),
+    apiRoutes(deps),
+    loginRoutes(deps),
+    fileRoutes(deps),
+    simple.router,
+    indexRoutes(deps, { post: postToIndex(deps), list: simple.list }),
+    userRoutes(deps),
+  )
   app.use(() => {
     throw noSuchRoute()
   })

@@ -9,6 +9,7 @@ import { type JsonObject, readJsonObject } from '../json-body.js'
 import { mount } from '../methods.js'
 import { filePathParams, hasFlag } from '../params.js'
 import { drainOrClose } from '../request-body.js'
+import { pastSerial } from '../past-serial.js'
 import { sendMessage } from '../respond.js'
 import { noSuchFile, serveFile } from '../serve-file.js'
 import { postToxresult } from './toxresults.js'
@@ -21,6 +22,11 @@ export function fileRoutes(deps: Deps): Router {
     post: onFile((request, response, ref) => postToxresult(deps, request, response, ref)),
     patch: onFile((request, response, ref) => patchFile(deps, request, response, ref)),
     delete: onFile((request, response, ref) => removeFile(deps, request, response, ref)),
+  })
+  mount(router, '/:user/:index/\\+at/:serial/\\+f/*path', {
+    get: onFile((request, response, ref) =>
+      serveFile(deps, request, response, ref, { reader: deps.storage.reader(pastSerial(deps, request)) }),
+    ),
   })
   // Where the reference keeps mirrored files without a hash; here every file has one.
   router.all('/:user/:index/\\+e/*path', () => {

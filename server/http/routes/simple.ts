@@ -1,6 +1,6 @@
 import { Router, type Request, type RequestHandler, type Response } from 'express'
 import { Refusal } from '#log-format/api/refusal.js'
-import { parseSerial, type Serial } from '#log-format/serial.js'
+import type { Serial } from '#log-format/serial.js'
 import { type IndexRef, indexName, type ProjectRef } from '#server/commands/lookups.js'
 import { type OpenStage, openStage } from '#server/stages/open-stage.js'
 import { callerOf } from '../authenticate.js'
@@ -8,7 +8,8 @@ import { etagMatches, PAGE_CACHE_CONTROL } from '../caching.js'
 import type { Deps } from '../deps.js'
 import { mount } from '../methods.js'
 import { negotiateSimple, SIMPLE_VARY, type SimpleAnswer, wantsJson } from '../negotiate.js'
-import { indexPath, noSuchRoute, projectPath, queryOf } from '../params.js'
+import { indexPath, projectPath, queryOf } from '../params.js'
+import { pastSerial } from '../past-serial.js'
 import { streamProjectList } from '../project-list.js'
 import type { LinkBase } from '../project-page.js'
 import { sendBody, setSerial } from '../respond.js'
@@ -185,15 +186,6 @@ function checkAscii(req: Request): void {
 
 function refuseMirror(stage: OpenStage): void {
   if (stage.value.type === 'mirror') throw noUpstreamYet(stage)
-}
-
-function pastSerial(deps: Deps, req: Request): Serial {
-  const { serial: text } = req.params
-  const serial = typeof text === 'string' ? parseSerial(text) : undefined
-  if (serial === undefined) throw noSuchRoute()
-  const { serial: head } = deps.storage.head
-  if (serial > head) throw new Refusal('not-found', `serial ${serial} is not written yet, the newest is ${head}`)
-  return serial
 }
 
 /** Mirrors would ask their upstream again; no index has one that could. */

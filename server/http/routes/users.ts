@@ -94,7 +94,7 @@ async function patchUser(deps: Deps, req: Request, res: Response): Promise<void>
     modifyUser(tx, { caller, user, fields: fieldsOf(body), verifier }),
   )
   const login = verifier === undefined ? undefined : deps.authenticator.tokenFor(user)
-  if (login === undefined) return sendMessage(res, serial, 'user updated')
+  if (login === undefined) { sendMessage(res, serial, 'user updated'); return; }
   sendResult(res, {
     type: 'userpassword',
     result: { password: login.token, expiration: login.expirationSeconds },
