@@ -11,10 +11,12 @@ import { apiRoutes } from './routes/api.js'
 import { fileRoutes } from './routes/files.js'
 import { indexRoutes } from './routes/indexes.js'
 import { loginRoutes } from './routes/login.js'
+import { projectRoutes } from './routes/projects.js'
 import { simpleRoutes } from './routes/simple.js'
 import { statusRoutes } from './routes/status.js'
 import { postToIndex } from './routes/uploads.js'
 import { userRoutes } from './routes/users.js'
+import { versionRoutes } from './routes/versions.js'
 import { stripPrefix } from './urls.js'
 
 /** Middleware in its order and the routers of all nouns; the more particular address comes first. */
@@ -31,6 +33,8 @@ export function createApp(deps: Deps): Express {
     loginRoutes(deps),
     fileRoutes(deps),
     simple.router,
+    versionRoutes(deps),
+    projectRoutes(deps, { page: simple.page }),
     indexRoutes(deps, { post: postToIndex(deps), list: simple.list }),
     userRoutes(deps),
   )

@@ -8,10 +8,11 @@ import { etagMatches, PAGE_CACHE_CONTROL } from '../caching.js'
 import type { Deps } from '../deps.js'
 import { mount } from '../methods.js'
 import { negotiateSimple, SIMPLE_VARY, type SimpleAnswer, wantsJson } from '../negotiate.js'
-import { indexPath, projectPath, queryOf } from '../params.js'
+import { indexPath, projectPath } from '../params.js'
 import { pastSerial } from '../past-serial.js'
 import { streamProjectList } from '../project-list.js'
 import type { LinkBase } from '../project-page.js'
+import { redirectTo } from '../redirect.js'
 import { sendBody, setSerial } from '../respond.js'
 import { noUpstreamYet } from './indexes.js'
 import { joinUrl, linkPrefix, relativeUrl, wantsAbsoluteUrls } from '../urls.js'
@@ -67,7 +68,7 @@ function withSlash(deps: Deps, handler: RequestHandler): RequestHandler {
     const project = req.params['project'] === undefined ? [] : [projectPath(req.params).project]
     if (project.length > 0) checkAscii(req)
     res.vary(SIMPLE_VARY)
-    redirect(deps, req, res, `${joinUrl('', ...folderOf(req), ...project)}/`);
+    redirectTo(deps, req, res, `${joinUrl('', ...folderOf(req), ...project)}/`);
   }
 }
 
@@ -169,11 +170,7 @@ function pagePath(req: Request, ref: ProjectRef): string[] {
 
 function redirectToNormal(deps: Deps, req: Request, res: Response, ref: ProjectRef): void {
   res.vary(SIMPLE_VARY)
-  redirect(deps, req, res, joinUrl('', ...pagePath(req, ref)) + (req.path.endsWith('/') ? '/' : ''))
-}
-
-function redirect(deps: Deps, req: Request, res: Response, path: string): void {
-  res.redirect(302, deps.outsideUrl(req).base + path + queryOf(req))
+  redirectTo(deps, req, res, joinUrl('', ...pagePath(req, ref)) + (req.path.endsWith('/') ? '/' : ''))
 }
 
 function checkAscii(req: Request): void {
@@ -194,5 +191,5 @@ async function refresh(deps: Deps, req: Request, res: Response): Promise<void> {
   const reader = deps.storage.reader()
   const stage = await openStage({ reader, current: reader, ref, caller: await callerOf(deps, req) })
   refuseMirror(stage)
-  redirect(deps, req, res, `${joinUrl('', ref.user, ref.index, '+simple', ref.project)}/`)
+  redirectTo(deps, req, res, `${joinUrl('', ref.user, ref.index, '+simple', ref.project)}/`)
 }
