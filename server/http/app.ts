@@ -68,7 +68,7 @@ function answerErrors(deps: Deps): ErrorRequestHandler {
   return (error: unknown, req, res, _next) => {
     if (error instanceof RequestAborted) return void res.destroy()
     drainOrClose(req, res)
-    if (error instanceof Refusal) { sendRefusal(req, res, error, isApiWrite(req.method) ? { always: 'json' } : {}); return; }
+    if (error instanceof Refusal) { sendRefusal(req, res, error, isForApi(req.method, error) ? { always: 'json' } : {}); return; }
     if (isBadUrl(error)) { sendRefusal(req, res, badUrl()); return; }
     const request = requestIdOf(req)
     const faultId = deps.newRequestId()
@@ -77,9 +77,9 @@ function answerErrors(deps: Deps): ErrorRequestHandler {
   }
 }
 
-/** Who changes things speaks JSON, whatever the `Accept` header says. */
-function isApiWrite(method: string): boolean {
-  return method !== 'GET' && method !== 'HEAD'
+/** Who changes things speaks JSON, whatever the `Accept` header says; and who named a wrong one is told so in the right one. */
+function isForApi(method: string, { kind }: Refusal): boolean {
+  return (method !== 'GET' && method !== 'HEAD') || kind === 'unsupported-media-type'
 }
 
 /** Express could not decode the path. */

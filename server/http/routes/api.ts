@@ -23,6 +23,11 @@ export function apiRoutes(deps: Deps): Router {
   const ofIndex: RequestHandler = async (req, res) => sendApi(deps, req, res, await indexUrls(deps, req))
   mount(router, '/:user/:index/\\+api', { get: ofIndex, post: ofIndex })
   mount(router, '/\\+authcheck', { get: (req, res) => checkAccess(deps, req, res) })
+  mount(router, '/\\+changelog/*path', {
+    get: () => {
+      throw accessDenied() // for replicas, of which there are none yet
+    },
+  })
   return router
 }
 
@@ -51,7 +56,7 @@ async function checkAccess(deps: Deps, req: Request, res: Response): Promise<voi
   const uri = typeof stated === 'string' ? stated : '/+authcheck'
   const [first = '', index, ...rest] = segmentsOf(uri)
   const isRoute = first === '' || !first.startsWith('+') || ['+api', '+login', '+status', '+authcheck'].includes(first)
-  if (!isRoute) throw new Refusal('forbidden', 'Access was denied to this resource.', { form: 'status' })
+  if (!isRoute) throw accessDenied()
   if (index !== undefined && index !== '' && index !== '+api' && rest.at(-1) !== '+api') {
     const reader = deps.storage.reader()
     const caller = await callerOf(deps, req)
@@ -59,7 +64,7 @@ async function checkAccess(deps: Deps, req: Request, res: Response): Promise<voi
       await openStage({ reader, current: reader, ref: { user: first, index }, caller })
     } catch (error) {
       if (!(error instanceof Refusal) || error.kind !== 'not-found') throw error
-      throw new Refusal('forbidden', 'Access was denied to this resource.', { form: 'status', cause: error })
+      throw accessDenied()
     }
   }
   sendBody(res, 200, '', { 'Content-Type': 'text/html; charset=UTF-8' })
@@ -74,5 +79,9 @@ function segmentsOf(uri: string): string[] {
   } catch {
     // no URL, or wrongly encoded: refused below
   }
-  throw new Refusal('forbidden', 'Access was denied to this resource.', { form: 'status' })
+  throw accessDenied()
+}
+
+function accessDenied(): Refusal {
+  return new Refusal('forbidden', 'Access was denied to this resource.', { form: 'status' })
 }
