@@ -81,7 +81,7 @@ async function faultsIn(folder: string): Promise<string[]> {
     projections: ALL_PROJECTIONS,
     blobs: {
       verify: (sha256) => verifyBlob(blobs, sha256),
-      list: async function* () {
+      async *list() {
         for await (const { sha256 } of blobs.list()) yield sha256
       },
     },
