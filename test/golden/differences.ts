@@ -20,7 +20,7 @@ export const INTENDED: readonly IntendedDifference[] = [
   },
   {
     steps: /simple project.*(json|pip accept)/,
-    at: /^\/(versions|files\/\d+\/(size|upload-time|core-metadata|dist-info-metadata))$/,
+    at: /^\/(versions|files\/\d+\/(size|upload-time|core-metadata|data-dist-info-metadata))$/,
     because: 'simple API 1.4 tells versions, sizes, upload times and core metadata (W32)',
   },
   {
