@@ -1,7 +1,6 @@
 import { appendFile, readdir, writeFile } from 'node:fs/promises'
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
 import { type ReleaseFile, sdist, wheel } from '#test/support/archives.js'
 import { testWith, Workshop } from '#test/support/real-clients.js'
 import { startServer, type TestServer, type TestUser } from '#test/support/server.js'
@@ -91,8 +90,6 @@ describe('pip', () => {
     const [row] = ((await (await alice.get('/alice/dev/+simple/tampered/', { Accept: 'application/vnd.pypi.simple.v1+json' })).json()) as {
       files: { hashes: { sha256: string } }[]
     }).files
-    await using other = await startServer({ serverDir: workshop.path('tampered-server') })
-    void other
     const path = server.running.blobs.path(row!.hashes.sha256)
     await writeFile(path, Buffer.alloc(file.bytes.length))
     const { code, output } = await workshop.run(pip, ['download', '--no-deps', '-d', workshop.path('tampered'), '-i', `${server.url}/alice/dev/+simple/`, 'tampered'])
@@ -100,12 +97,13 @@ describe('pip', () => {
     expect(output).toMatch(/HASHES|hash/i)
   })
 
+  // Through HTML, where pip 23.0 and older know it too; in JSON they look for a name that PEP 714 retired.
   withPip('reads core metadata without the wheel', async () => {
     const asked: string[] = []
     const proxy = createServer((incoming, outgoing) => {
       asked.push(incoming.url ?? '')
       incoming.pipe(
-        request(server.url + (incoming.url ?? ''), { headers: incoming.headers }, (reply) => {
+        request(server.url + (incoming.url ?? ''), { headers: { ...incoming.headers, accept: 'text/html' } }, (reply) => {
           outgoing.writeHead(reply.statusCode ?? 500, reply.headers)
           reply.pipe(outgoing)
         }),
@@ -113,11 +111,12 @@ describe('pip', () => {
     }).listen(0, '127.0.0.1')
     await new Promise((resolve) => proxy.once('listening', resolve))
     await upload(alice, 'dev', wheel('wants', '1.0', { metadata: { 'Requires-Dist': ['absent-dependency'] } }))
-    const { output } = await workshop.run(pip, ['install', '--dry-run', '--use-feature=fast-deps', '-i', `http://127.0.0.1:${(proxy.address() as AddressInfo).port}/alice/dev/+simple/`, 'wants'])
+    const { output } = await workshop.run(pip, ['install', '--dry-run', '-i', `http://127.0.0.1:${(proxy.address() as AddressInfo).port}/alice/dev/+simple/`, 'wants'])
     proxy.close()
     proxy.closeAllConnections()
     expect(output).toContain('absent-dependency')
-    expect(asked.filter((path) => path.endsWith('.whl.metadata')).length + asked.filter((path) => path.endsWith('.whl')).length).toBeGreaterThan(0)
+    expect(asked.filter((path) => path.endsWith('.metadata'))).toHaveLength(1)
+    expect(asked.filter((path) => path.endsWith('.whl'))).toEqual([])
   })
 })
 
@@ -172,9 +171,9 @@ testWith(['tox', 'build', 'setuptools'])('tox installs a dependency from an inde
   await using server = await startServer()
   const alice = await server.signUp('alice', { dev: {} })
   await upload(alice, 'dev', wheel('depended-on', '1.0'))
-  const ini = ['[tox]', 'no_package = true', '[testenv]', 'deps = depended-on', 'allowlist_externals = echo', 'commands = echo tested']
+  const install = `python -m pip install --index-url ${server.url}/alice/dev/+simple/ {opts} {packages}`
+  const ini = ['[tox]', 'skipsdist = true', '[testenv]', `install_command = ${install}`, 'deps = depended-on', 'commands = python -m pip list']
   await writeFile(workshop.path('tox.ini'), `${ini.join('\n')}\n`)
-  const env = { PIP_INDEX_URL: `${server.url}/alice/dev/+simple/`, TOX_WORK_DIR: join(workshop.folder, '.tox') }
-  const output = await workshop.succeed('tox', ['-e', 'py3'], { env: { ...env, VIRTUALENV_NO_DOWNLOAD: '1' } })
-  expect(output).toContain('tested')
+  const output = await workshop.succeed('tox', ['-e', 'py3'], { env: { VIRTUALENV_NO_DOWNLOAD: '1' } })
+  expect(output).toMatch(/depended-on +1\.0/)
 }, 120_000)
