@@ -8,7 +8,6 @@ import type { Deps } from '../deps.js'
 import { type JsonObject, readJsonObject } from '../json-body.js'
 import { mount } from '../methods.js'
 import { filePathParams, hasFlag } from '../params.js'
-import { drainOrClose } from '../request-body.js'
 import { sendMessage } from '../respond.js'
 import { noSuchFile, serveFile } from '../serve-file.js'
 import { postToxresult } from './toxresults.js'
@@ -33,10 +32,7 @@ function onFile(handle: (request: Request, response: Response, ref: FileRef) => 
   return async (request, response) => {
     const ref = filePathParams(request.params)
     if (ref === undefined) throw noSuchFile()
-    await handle(request, response, ref).catch((error: unknown) => {
-      drainOrClose(request, response)
-      throw error
-    })
+    await handle(request, response, ref)
   }
 }
 

@@ -16,7 +16,6 @@ import { callerAndOrigin } from '../authenticate.js'
 import type { Deps } from '../deps.js'
 import { indexPath } from '../params.js'
 import { PendingBlobs } from '../pending-blobs.js'
-import { drainOrClose } from '../request-body.js'
 import { sendBody, setSerial } from '../respond.js'
 import {
   checkDigests,
@@ -35,11 +34,7 @@ import { pushFromIndex } from './pushes.js'
 export function postToIndex(deps: Deps): RequestHandler {
   return async (request, response) => {
     const isForm = Boolean(request.is(['multipart/form-data', 'application/x-www-form-urlencoded']))
-    const answered = isForm ? upload(deps, request, response) : pushFromIndex(deps, request, response)
-    await answered.catch((error: unknown) => {
-      drainOrClose(request, response) // twine reads the answer only after it has sent everything
-      throw error
-    })
+    await (isForm ? upload(deps, request, response) : pushFromIndex(deps, request, response))
   }
 }
 
