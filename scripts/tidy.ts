@@ -1,6 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { basename, dirname, join, posix, relative, sep } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 
 /** A folder may import itself and folders of a lower floor; folders that share a floor never import each other. */
@@ -89,7 +88,7 @@ function resolveImport(importer: string, specifier: string): string | undefined 
 
 function nameBreaches(path: string): string[] {
   const breaches: string[] = []
-  const wordy = /^[a-z0-9]+(-[a-z0-9]+)*(\.test|\.config)?\.[jt]s$/
+  const wordy = /^[a-z0-9]+(-[a-z0-9]+)*(\.test|\.suite|\.config)?\.[jt]s$/
   if (!wordy.test(basename(path))) breaches.push(`${path}: file names are kebab-case`)
   for (const part of path.split('/')) {
     const word = part.replace(/\..*$/, '')
@@ -172,8 +171,9 @@ function cycleBreaches(files: readonly SourceFile[]): string[] {
   return breaches
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+/** Prints the breaches of this checkout. Resolves to 1 when there are any. */
+export async function main(): Promise<number> {
   const breaches = await checkTidiness(join(import.meta.dirname, '../..'))
   process.stdout.write(breaches.map((breach) => `${breach}\n`).join(''))
-  process.exitCode = breaches.length === 0 ? 0 : 1
+  return breaches.length === 0 ? 0 : 1
 }

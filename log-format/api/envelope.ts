@@ -56,8 +56,8 @@ export interface SimpleFileJson {
   readonly 'upload-time'?: string
   readonly yanked?: boolean | string
   readonly 'core-metadata'?: boolean | HashesJson
-  /** The name PEP 658 gave to `core-metadata`. */
-  readonly 'dist-info-metadata'?: boolean | HashesJson
+  /** An older name of `core-metadata`, as the public index spells it. */
+  readonly 'data-dist-info-metadata'?: boolean | HashesJson
   readonly provenance?: string
 }
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Origin } from '#log-format/entry.js'
 import { keys } from '#log-format/keys.js'
-import type { VersionValue } from '#log-format/values.js'
+import type { MetadataValue } from '#log-format/values.js'
 import { Changelog } from '#server/storage/changelog.js'
 import { Database } from '#server/storage/database.js'
 import type { Projection } from '#server/storage/projection.js'
@@ -34,7 +34,7 @@ export async function measureFold(input: { readonly entries: number; readonly pr
 async function timeFirstAnswer(folder: string, projections: readonly Projection[]): Promise<number> {
   const start = performance.now()
   await using storage = await Storage.open({ folder, projections })
-  if ((await storage.reader().get(versionKey(0))) === undefined) throw new Error('the first version is missing')
+  if ((await storage.reader().get(metadataKey(0))) === undefined) throw new Error('the first version is missing')
   return Math.round(performance.now() - start)
 }
 
@@ -67,7 +67,7 @@ async function fillWithVersions(input: {
 async function registerVersion(storage: Storage, number: number): Promise<void> {
   const { project, version } = nameOf(number)
   await storage.transact(originOf(number), (tx) => {
-    tx.set(versionKey(number), versionValue(number))
+    tx.set(metadataKey(number), metadataValue(number))
     tx.record({ kind: 'version-registered', user: 'alice', index: 'prod', project, version })
     return Promise.resolve()
   })
@@ -82,8 +82,8 @@ function nameOf(number: number): { project: string; version: string } {
   }
 }
 
-function versionKey(number: number) {
-  return keys.version({ user: 'alice', index: 'prod', ...nameOf(number) })
+function metadataKey(number: number) {
+  return keys.metadata({ user: 'alice', index: 'prod', ...nameOf(number) })
 }
 
 function originOf(number: number): Origin {
@@ -91,35 +91,32 @@ function originOf(number: number): Origin {
 }
 
 /** About 1 kB of core metadata, with a short description. */
-function versionValue(number: number): VersionValue {
+function metadataValue(number: number): MetadataValue {
   const { project, version } = nameOf(number)
   return {
-    created: 1_700_000_000_000 + number,
-    metadata: {
-      metadata_version: '2.1',
-      name: project,
-      version,
-      summary: 'A library that does one thing and does it well enough to be measured',
-      description: `${project} reads things, turns them into other things and writes them down again. `.repeat(4),
-      description_content_type: 'text/markdown',
-      keywords: 'things, reading, writing',
-      home_page: `https://example.com/${project}`,
-      download_url: '',
-      author: 'Alice Example',
-      author_email: 'alice@example.com',
-      maintainer: '',
-      maintainer_email: '',
-      license: 'MIT',
-      platform: [],
-      classifiers: [
-        'Development Status :: 5 - Production/Stable',
-        'License :: OSI Approved :: MIT License',
-        'Programming Language :: Python :: 3',
-      ],
-      requires_python: '>=3.9',
-      requires_dist: ['typing-extensions>=4.0', 'requests>=2.28,<3', "pytest>=7; extra == 'test'"],
-      provides_extra: ['test'],
-      project_urls: [`Source, https://example.com/${project}/source`, `Documentation, https://example.com/${project}/docs`],
-    },
+    metadata_version: '2.1',
+    name: project,
+    version,
+    summary: 'A library that does one thing and does it well enough to be measured',
+    description: `${project} reads things, turns them into other things and writes them down again. `.repeat(4),
+    description_content_type: 'text/markdown',
+    keywords: 'things, reading, writing',
+    home_page: `https://example.com/${project}`,
+    download_url: '',
+    author: 'Alice Example',
+    author_email: 'alice@example.com',
+    maintainer: '',
+    maintainer_email: '',
+    license: 'MIT',
+    platform: [],
+    classifiers: [
+      'Development Status :: 5 - Production/Stable',
+      'License :: OSI Approved :: MIT License',
+      'Programming Language :: Python :: 3',
+    ],
+    requires_python: '>=3.9',
+    requires_dist: ['typing-extensions>=4.0', 'requests>=2.28,<3', "pytest>=7; extra == 'test'"],
+    provides_extra: ['test'],
+    project_urls: [`Source, https://example.com/${project}/source`, `Documentation, https://example.com/${project}/docs`],
   }
 }

@@ -68,7 +68,7 @@ function readPayload(payload: string): Payload | undefined {
     return undefined
   }
   if (!Array.isArray(fields)) return undefined
-  const [user, credential, issuedSeconds]: unknown[] = fields
+  const [user, credential, issuedSeconds] = fields as readonly unknown[]
   if (typeof user !== 'string' || typeof credential !== 'string' || typeof issuedSeconds !== 'number') return undefined
   return { user, credential, issuedSeconds }
 }

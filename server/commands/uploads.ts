@@ -6,7 +6,7 @@ import { authorize } from '#server/auth/permissions.js'
 import { sortVersionsDescending } from '#server/packaging/version.js'
 import type { Reader } from '#server/storage/reader.js'
 import type { Transaction } from '#server/storage/transaction.js'
-import { indexName, type IndexRef, requireStage } from './lookups.js'
+import { indexName, type IndexRef, requireStage, type VersionRef } from './lookups.js'
 import {
   checkPlacement,
   dirOf,
@@ -118,7 +118,7 @@ export async function registerVersion(tx: Transaction, input: ReleaseForm): Prom
 /** Files that do not carry their own core metadata follow what the version says of Python. */
 async function refreshRequiresPython(
   tx: Transaction,
-  target: IndexRef & { readonly project: string; readonly version: string },
+  target: VersionRef,
   wanted: string | readonly string[] | undefined,
 ): Promise<void> {
   const requiresPython = typeof wanted === 'string' && wanted !== '' ? wanted : undefined
@@ -132,7 +132,7 @@ async function refreshRequiresPython(
 }
 
 /** The fields that name a release in a mutation. */
-export function releaseOf(ref: IndexRef & { readonly project: string; readonly version: string }) {
+export function releaseOf(ref: VersionRef): VersionRef {
   return { user: ref.user, index: ref.index, project: ref.project, version: ref.version }
 }
 

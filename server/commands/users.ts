@@ -97,7 +97,7 @@ export async function deleteUser(tx: Transaction, input: { readonly caller: Call
 function present(fields: UserFields): UserFields {
   return Object.fromEntries(
     FIELDS.flatMap((field) => (isEmpty(fields[field]) ? [] : [[field, fields[field]]])),
-  ) as UserFields
+  )
 }
 
 function sameField(a: JsonValue | undefined, b: JsonValue | undefined): boolean {

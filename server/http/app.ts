@@ -7,7 +7,16 @@ import { noSuchRoute } from './params.js'
 import { noteOriginalUrl } from './project-pages.js'
 import { drainOrClose, RequestAborted } from './request-body.js'
 import { setNodeHeaders, setSerial } from './respond.js'
+import { apiRoutes } from './routes/api.js'
+import { fileRoutes } from './routes/files.js'
+import { indexRoutes } from './routes/indexes.js'
+import { loginRoutes } from './routes/login.js'
+import { projectRoutes } from './routes/projects.js'
 import { simpleRoutes } from './routes/simple.js'
+import { statusRoutes } from './routes/status.js'
+import { postToIndex } from './routes/uploads.js'
+import { userRoutes } from './routes/users.js'
+import { versionRoutes } from './routes/versions.js'
 import { stripPrefix } from './urls.js'
 
 /** Middleware in its order and the routers of all nouns; the more particular address comes first. */
@@ -18,7 +27,17 @@ export function createApp(deps: Deps): Express {
 
   app.use(begin(deps))
   const simple = simpleRoutes(deps)
-  app.use(simple.router)
+  app.use(
+    statusRoutes(deps),
+    apiRoutes(deps),
+    loginRoutes(deps),
+    fileRoutes(deps),
+    simple.router,
+    versionRoutes(deps),
+    projectRoutes(deps, { page: simple.page }),
+    indexRoutes(deps, { post: postToIndex(deps), list: simple.list }),
+    userRoutes(deps),
+  )
   app.use(() => {
     throw noSuchRoute()
   })
@@ -49,8 +68,8 @@ function answerErrors(deps: Deps): ErrorRequestHandler {
   return (error: unknown, req, res, _next) => {
     if (error instanceof RequestAborted) return void res.destroy()
     drainOrClose(req, res)
-    if (error instanceof Refusal) return sendRefusal(req, res, error, isApiWrite(req.method) ? { always: 'json' } : {})
-    if (isBadUrl(error)) return sendRefusal(req, res, badUrl())
+    if (error instanceof Refusal) { sendRefusal(req, res, error, isForApi(req.method, error) ? { always: 'json' } : {}); return; }
+    if (isBadUrl(error)) { sendRefusal(req, res, badUrl()); return; }
     const request = requestIdOf(req)
     const faultId = deps.newRequestId()
     deps.reportFault(error, { faultId, request, url: req.originalUrl })
@@ -58,9 +77,9 @@ function answerErrors(deps: Deps): ErrorRequestHandler {
   }
 }
 
-/** Who changes things speaks JSON, whatever the `Accept` header says. */
-function isApiWrite(method: string): boolean {
-  return method !== 'GET' && method !== 'HEAD'
+/** Who changes things speaks JSON, whatever the `Accept` header says; and who named a wrong one is told so in the right one. */
+function isForApi(method: string, { kind }: Refusal): boolean {
+  return (method !== 'GET' && method !== 'HEAD') || kind === 'unsupported-media-type'
 }
 
 /** Express could not decode the path. */

@@ -7,6 +7,7 @@ import { BodyFeed, type BodyOptions } from './request-body.js'
 const MAX_JSON_BYTES = 1024 * 1024
 /** Deeper values are refused: the log could not hold them. */
 const MAX_DEPTH = 32
+const MAX_NAME_LENGTH = 1000
 
 export interface JsonObject {
   readonly [name: string]: JsonValue
@@ -74,7 +75,14 @@ function checkValue(value: JsonValue, depth: number): void {
   }
   if (typeof value !== 'object' || value === null) return
   for (const [name, item] of Object.entries(value)) {
-    if (!name.isWellFormed()) throw new Refusal('invalid', 'Bad request: the json holds half a surrogate pair')
+    checkName(name)
     checkValue(item, depth + 1)
+  }
+}
+
+function checkName(name: string): void {
+  if (!name.isWellFormed()) throw new Refusal('invalid', 'Bad request: the json holds half a surrogate pair')
+  if (name.length > MAX_NAME_LENGTH || name === '__proto__') {
+    throw new Refusal('invalid', `Bad request: the json has a member that cannot be stored, ${JSON.stringify(name.slice(0, 40))}`)
   }
 }

@@ -112,7 +112,7 @@ class FormReader<F extends AsyncDisposable> {
     }
     this.#ignoredFiles += 1
     if (this.#ignoredFiles > 1) throw new Refusal('invalid', `the form has more than one file ${JSON.stringify(name)}`)
-    this.#await(this.#fieldBytesOf(part, name))
+    void this.#await(this.#fieldBytesOf(part, name))
   }
 
   #readField(part: Readable, name: string): void {
@@ -150,7 +150,7 @@ class FormReader<F extends AsyncDisposable> {
           this.#countFieldBytes(chunk.length)
         } catch (error) {
           part.removeAllListeners('data').resume()
-          reject(error)
+          reject(error instanceof Error ? error : new Error('the field could not be read', { cause: error }))
         }
       })
       part.on('end', () => resolve(Buffer.concat(chunks)))

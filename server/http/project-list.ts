@@ -25,7 +25,7 @@ export async function* projectNames(stage: OpenStage): AsyncGenerator<string> {
       }
     }
   } finally {
-    await Promise.all(walks.map((walk) => walk.return?.()))
+    for (const walk of walks) await walk.return?.()
   }
 }
 
@@ -53,6 +53,6 @@ async function write(response: ServerResponse, text: string): Promise<boolean> {
 }
 
 async function nextName(walk: AsyncIterator<{ readonly segments: readonly string[] }>): Promise<string | undefined> {
-  const { value, done } = await walk.next()
-  return done === true ? undefined : value.segments[2]
+  const step = await walk.next()
+  return step.done === true ? undefined : step.value.segments[2]
 }

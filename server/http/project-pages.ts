@@ -110,10 +110,10 @@ export class ProjectPages implements Disposable {
    * The ETag of the list of a stage's projects at the serial of its reader;
    * `outdated` when something it rests on has changed since.
    */
-  async listEtag(stage: OpenStage, answer: SimpleAnswer): Promise<string | 'outdated'> {
+  async listEtag(stage: OpenStage, answer: SimpleAnswer): Promise<{ readonly etag: string } | 'outdated'> {
     const { cells, serials } = await this.#live.listBasis(stage)
     if (serials.some((serial) => serial > stage.reader.serial)) return 'outdated'
-    return pageEtag(answer, ['list', nameOf(stage), ...cells.map(({ scope }) => scope), ...serials])
+    return { etag: pageEtag(answer, ['list', nameOf(stage), ...cells.map(({ scope }) => scope), ...serials]) }
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,6 @@
 import type { Server } from 'node:http'
 import { Duplex } from 'node:stream'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 
 const VERB = Buffer.from('PUSH ')
 /** Of the same length, so that nothing behind it moves. */
@@ -15,17 +15,18 @@ export function acceptPush(server: Server): void {
   server.on('clientError', (error: NodeJS.ErrnoException & { rawPacket?: Buffer }, socket) => {
     const { rawPacket, code } = error
     const isPush = code === 'HPE_INVALID_METHOD' && rawPacket?.subarray(0, VERB.length).equals(VERB) === true
-    if (isPush && socket.writable) {
-      server.emit('connection', new PushSocket(socket as Socket, rawPacket))
+    if (isPush && socket.writable && socket instanceof Socket) {
+      server.emit('connection', new PushSocket(socket, rawPacket))
     } else {
-      refuse(socket as Socket, code)
+      refuse(socket, code)
     }
   })
 }
 
 /** What Node would have answered to a request that is none. */
-function refuse(socket: Socket, code: string | undefined): void {
-  if (!socket.writable || socket.bytesWritten > 0) return void socket.destroy()
+function refuse(socket: Duplex, code: string | undefined): void {
+  const answered = socket instanceof Socket && socket.bytesWritten > 0
+  if (!socket.writable || answered) return void socket.destroy()
   const status =
     code === 'HPE_HEADER_OVERFLOW'
       ? '431 Request Header Fields Too Large'

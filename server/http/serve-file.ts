@@ -42,7 +42,8 @@ export async function serveFile(
   const served = ref.basename.endsWith(METADATA_SUFFIX) ? await metadataAt(reader, ref) : await fileAt(reader, ref)
   if (served.file !== undefined && wantsJson(request)) {
     response.setHeader('Cache-Control', 'no-store') // the same URL is a file for everybody else
-    return sendResult(response, { type: 'releasefilemeta', result: metaOf(served.file), serial: reader.serial })
+    sendResult(response, { type: 'releasefilemeta', result: metaOf(served.file), serial: reader.serial })
+    return
   }
   await sendFile(
     request,

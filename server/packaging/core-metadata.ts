@@ -80,7 +80,7 @@ export function parseCoreMetadata(text: string): CoreMetadata {
 
 /** The record of a version that states nothing: every scalar `""`, every list `[]`. */
 export function emptyMetadata(): Metadata {
-  return Object.fromEntries([...SCALAR_FIELDS.map((field) => [field, ''] as const), ...LIST_FIELDS.map((field) => [field, []] as const)])
+  return Object.fromEntries<string | readonly string[]>([...SCALAR_FIELDS.map((field) => [field, ''] as const), ...LIST_FIELDS.map((field) => [field, [] as const] as const)])
 }
 
 /**
@@ -146,7 +146,7 @@ const NAME_RULES: readonly (readonly [pattern: RegExp, must: string])[] = [
   [/^[A-Za-z0-9]/, 'start with an ASCII letter or digit'],
   [/[A-Za-z0-9]$/, 'end with an ASCII letter or digit'],
 ]
-// eslint-disable-next-line no-control-regex
+ 
 const NOT_URL_SAFE = /[<>%#"/\\\u0000-\u001f\u007f]/
 
 /** The rules by which two spellings of a project or version are the same one. */

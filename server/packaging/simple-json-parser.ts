@@ -74,7 +74,7 @@ function parseFile(value: unknown, at: string): SimpleFile {
   const uploadTime = parseUploadTime(fields['upload-time'], `${at}.upload-time`)
   const yanked = parseYanked(fields['yanked'], `${at}.yanked`)
   // PEP 714: who finds the newer name does not look at the older one.
-  const metadata = parseCoreMetadata(fields['core-metadata'] ?? fields['dist-info-metadata'], `${at}.core-metadata`)
+  const metadata = parseCoreMetadata(fields['core-metadata'] ?? fields['dist-info-metadata'] ?? fields['data-dist-info-metadata'], `${at}.core-metadata`)
   const provenance = fields['provenance'] ?? undefined
   return {
     filename: parseFilename(fields['filename'], `${at}.filename`),

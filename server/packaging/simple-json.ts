@@ -44,7 +44,9 @@ export function renderFileJson(file: SimpleFile): string {
   if (file.yanked !== undefined) written += `,"yanked":${yanked(file.yanked)}`
   if (file.coreMetadata !== undefined) {
     const stated = coreMetadata(file.coreMetadata)
-    written += `,"core-metadata":${stated},"dist-info-metadata":${stated}`
+    // PEP 714 renamed it because pip 22.3 to 23.0 fail on an object under the older name, `dist-info-metadata`; the alias
+    // here is the one of the public index, which they pass over.
+    written += `,"core-metadata":${stated},"data-dist-info-metadata":${stated}`
   }
   if (file.provenance !== undefined) written += `,"provenance":${quote(file.provenance)}`
   return `${written}}`

@@ -34,7 +34,8 @@ export async function visitZip(handle: FileHandle, visit: (member: ZipMember) =>
     })
     zip.on('ready', resolve)
     zip.on('error', (error: unknown) => {
-      reject(translate(error))
+      const reason = translate(error)
+      reject(reason instanceof Error ? reason : new Error('the archive could not be read', { cause: reason }))
     })
   })
 }
@@ -94,7 +95,7 @@ async function dataOffset(handle: FileHandle, member: ZipMember): Promise<number
   return member.offset + header.length + header.readUInt16LE(LOCAL_HEADER.extraLength)
 }
 
-// eslint-disable-next-line no-control-regex
+ 
 const OUTSIDE = /[\\\u0000-\u001f]|^\/|^[A-Za-z]:|(?:^|\/)\.\.(?:\/|$)/
 
 function checkName(name: string): void {

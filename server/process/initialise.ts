@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { Refusal } from '#log-format/api/refusal.js'
 import { NO_SERIAL } from '#log-format/serial.js'
 import { ROOT_USER } from '#server/auth/caller.js'
@@ -12,6 +14,12 @@ import type { Logger } from './logger.js'
 
 /** Serials between two lines about a rebuild. */
 const PROGRESS_STEP = 50_000
+
+/** Refuses a folder in which no server was ever initialised. */
+export function requireServerDir(config: ServerConfig): void {
+  if (existsSync(join(config.serverDir, 'db'))) return
+  throw new Refusal('not-found', `${config.serverDir} is no server directory; name one with --serverdir, or make one with devpi-init`)
+}
 
 /** Opens the database of a server directory, which is made when it is not there. */
 export function openStorage(config: ServerConfig, logger: Logger): Promise<Storage> {

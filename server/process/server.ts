@@ -20,6 +20,7 @@ import { DiskBlobs } from '#server/storage/disk-blobs.js'
 import type { Storage } from '#server/storage/storage.js'
 import { sweepBlobs } from '#server/storage/sweep.js'
 import { secretNames } from '#server/storage/vault.js'
+import { CloseStack } from './close-stack.js'
 import { isLoopback, type ServerConfig } from './config.js'
 import { initialiseStorage, openStorage, refuseOpenRoot } from './initialise.js'
 import type { Logger } from './logger.js'
@@ -52,7 +53,7 @@ const SWEEP_GRACE_MS = 60 * 60 * 1000
 /** Opens the server directory, initialises an empty one, and listens. Refuses what keeps it from doing so in a sentence. */
 export async function startServer(config: ServerConfig, surroundings: Surroundings): Promise<RunningServer> {
   const { logger, now = Date.now, newRequestId = randomRequestId } = surroundings
-  await using stack = new AsyncDisposableStack()
+  await using stack = new CloseStack()
   const storage = stack.use(await openStorage(config, logger))
   const hasher = new PasswordHasher(hashingCosts(config))
   if (storage.head.serial === NO_SERIAL) await initialiseStorage(storage, config, hasher, now())
@@ -98,14 +99,14 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   address.port = (server.address() as AddressInfo).port
 
   const sweeping = sweepLater(storage, blobs, logger, now)
-  stack.defer(() => sweeping[Symbol.asyncDispose]())
+  stack.use(sweeping)
   const running = stack.move()
   return {
     url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${address.port}`,
     storage,
     blobs,
     role: 'primary',
-    [Symbol.asyncDispose]: () => running.disposeAsync(),
+    [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   }
 }
 

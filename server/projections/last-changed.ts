@@ -12,9 +12,9 @@ const NAME = 'last-changed'
  * set of its projects, or the page of one project.
  */
 export const scopes = {
-  settings: (user: string, index: string) => `settings\0${user}\0${index}`,
-  projects: (user: string, index: string) => `projects\0${user}\0${index}`,
-  page: (user: string, index: string, project: string) => `page\0${user}\0${index}\0${project}`,
+  settings: (user: string, index: string): string => `settings\0${user}\0${index}`,
+  projects: (user: string, index: string): string => `projects\0${user}\0${index}`,
+  page: (user: string, index: string, project: string): string => `page\0${user}\0${index}\0${project}`,
 }
 
 /** The scopes whose answers change when a key does. */

@@ -38,7 +38,7 @@ async function* pulledChunks(stream: Readable, state: StreamState, stop: () => v
   try {
     for (;;) {
       if (state.failure !== undefined) throw state.failure.reason
-      const chunk: Buffer | null = state.ended ? null : stream.read()
+      const chunk = state.ended ? null : (stream.read() as Buffer | null)
       if (chunk !== null) yield chunk
       else if (state.ended) return
       else await new Promise<void>((resolve) => (state.wake = resolve))

@@ -4,7 +4,7 @@ import type { Database, RowOperation } from './database.js'
 import { mapParallel } from './map-parallel.js'
 import { scanned } from './past-scan.js'
 import { keyRow, nameOfKeyRow, nameRange } from './rows.js'
-import type { VerifyTools } from './verify.js'
+import type { VerifyTools } from './verify-report.js'
 
 /** What a blob store must answer to be verified. */
 export interface VerifiableBlobs {

@@ -7,7 +7,7 @@ import type { Database } from './database.js'
 import type { Projection } from './projection.js'
 import { foldBatch, type HeadRowMap } from './rebuild.js'
 import { ENTRY_ROWS, entryRow, HEAD_DIGEST_ROW, serialOfEntryRow } from './rows.js'
-import type { VerifyTools } from './verify.js'
+import type { VerifyTools } from './verify-report.js'
 
 interface EntriesInput extends VerifyTools {
   readonly db: Database

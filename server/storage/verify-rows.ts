@@ -3,7 +3,7 @@ import { FOREIGN_FAMILY, keys } from '#log-format/keys.js'
 import type { Database, RowCursor } from './database.js'
 import { compareNames } from './name-order.js'
 import { KEY_ROWS, nameOfKeyRow, nameOfOldRow, OLD_ROWS, PROJECTION_ROWS, segmentsOfName } from './rows.js'
-import type { VerifyTools } from './verify.js'
+import type { VerifyTools } from './verify-report.js'
 
 const ROWS_PER_PROGRESS = 10_000
 

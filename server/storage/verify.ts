@@ -5,18 +5,8 @@ import { Database } from './database.js'
 import type { Projection } from './projection.js'
 import { verifyBlobs, type VerifiableBlobs } from './verify-blobs.js'
 import { verifyEntries } from './verify-entries.js'
+import type { Finding, VerifyProgress } from './verify-report.js'
 import { verifyRows } from './verify-rows.js'
-
-/** One thing that is wrong. `message` is one sentence that names the entry, key or blob. */
-export interface Finding {
-  readonly subject: 'entry' | 'row' | 'blob' | 'database'
-  readonly message: string
-}
-
-export interface VerifyProgress {
-  readonly phase: 'entries' | 'rows' | 'blobs'
-  readonly done: number
-}
 
 export interface VerifyInput {
   /** The server directory; nobody else may have its database open. */
@@ -86,10 +76,4 @@ async function readable(what: string, report: (finding: Finding) => void, check:
 function isLevelError(error: unknown): error is { readonly code: string; readonly message: string } {
   const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
   return typeof code === 'string' && code.startsWith('LEVEL_')
-}
-
-/** What the parts of a verification share. */
-export interface VerifyTools {
-  readonly report: (finding: Finding) => void
-  readonly progress: (progress: VerifyProgress) => void
 }

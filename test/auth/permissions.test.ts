@@ -1,7 +1,7 @@
 import { Refusal } from '#log-format/api/refusal.js'
 import type { MirrorIndexValue, StageIndexValue } from '#log-format/values.js'
-import { ANONYMOUS, type Caller } from '#server/auth/caller.js'
-import { allows, authorize, type AccessPolicy, type Action, type Target } from '#server/auth/permissions.js'
+import { ANONYMOUS, type AccessPolicy, type Caller } from '#server/auth/caller.js'
+import { allows, authorize, type Action, type Target } from '#server/auth/permissions.js'
 
 const STAGE: StageIndexValue = {
   type: 'stage',
@@ -22,7 +22,7 @@ function caller(who: Who): Caller {
 }
 
 function whoMay(action: Action, target: Target, policy?: AccessPolicy): string {
-  return CALLERS.filter((who) => allows(caller(who), action, target, policy)).join(' ')
+  return CALLERS.filter((who) => allows({ ...caller(who), ...(policy && { policy }) }, action, target)).join(' ')
 }
 
 const EVERYONE = CALLERS.join(' ')

@@ -161,7 +161,10 @@ function listen(deps: Deps, requestOver: () => void): Server {
     requestOver()
     if (error instanceof RequestAborted) return void res.destroy()
     drainOrClose(req, res)
-    if (error instanceof Refusal) return sendRefusal(req, res, error)
+    if (error instanceof Refusal) {
+      sendRefusal(req, res, error)
+      return
+    }
     deps.reportFault(error, { faultId: '', request: '', url: req.url })
     res.writeHead(500).end()
   }

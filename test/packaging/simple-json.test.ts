@@ -27,13 +27,13 @@ test.each<[string, Partial<SimpleFile>, object]>([
   ['PEP 691: an empty reason would count as false', { yanked: '' }, { yanked: true }],
   ['PEP 700: size', { size: 0 }, { size: 0 }],
   ['PEP 700: upload time', { uploadTime: 1777885811012 }, { 'upload-time': '2026-05-04T09:10:11.012Z' }],
-  ['PEP 714: both names', { coreMetadata: true }, { 'core-metadata': true, 'dist-info-metadata': true }],
+  ['PEP 714: both names', { coreMetadata: true }, { 'core-metadata': true, 'data-dist-info-metadata': true }],
   [
     'PEP 714: hashes',
     { coreMetadata: { sha256: 'ab' } },
-    { 'core-metadata': { sha256: 'ab' }, 'dist-info-metadata': { sha256: 'ab' } },
+    { 'core-metadata': { sha256: 'ab' }, 'data-dist-info-metadata': { sha256: 'ab' } },
   ],
-  ['PEP 714: no hashes', { coreMetadata: {} }, { 'core-metadata': true, 'dist-info-metadata': true }],
+  ['PEP 714: no hashes', { coreMetadata: {} }, { 'core-metadata': true, 'data-dist-info-metadata': true }],
   ['PEP 740: provenance', { provenance: 'https://x/p' }, { provenance: 'https://x/p' }],
   ['the owner is left out', { owner: 'nina/dev' }, {}],
 ])('a file: %s', (_, fields, wanted) => {

@@ -150,11 +150,11 @@ export function blobStoreSuite(name: string, open: () => Promise<BlobStore & Par
     test('a commit waits for a deletion of the same digest, then is there', async () => {
       const bytes = content(10)
       const { sha256 } = await put(blobs, bytes)
-      const asked = signal<void>()
+      const asked = signal<undefined>()
       const answer = signal<boolean>()
       const deleting = blobs.delete(sha256, {
         onlyIf: () => {
-          asked.resolve()
+          asked.resolve(undefined)
           return answer.promise
         },
       })

@@ -1,15 +1,16 @@
 import { type Request, type RequestHandler, type Response, Router } from 'express'
-import { Refusal } from '#log-format/api/refusal.js'
 import { keys } from '#log-format/keys.js'
 import { deleteFile, yankFile } from '#server/commands/files.js'
 import { filePath, type FileRef } from '#server/commands/lookups.js'
 import { callerAndOrigin } from '../authenticate.js'
 import type { Deps } from '../deps.js'
-import { type JsonObject, readJsonObject } from '../json-body.js'
+import { readJsonObject } from '../json-body.js'
 import { mount } from '../methods.js'
 import { filePathParams, hasFlag } from '../params.js'
+import { pastSerial } from '../past-serial.js'
 import { sendMessage } from '../respond.js'
 import { noSuchFile, serveFile } from '../serve-file.js'
+import { yankReasonOf } from '../yank-body.js'
 import { postToxresult } from './toxresults.js'
 
 /** Public file paths: reading, removing, yanking, and test reports on them. */
@@ -20,6 +21,11 @@ export function fileRoutes(deps: Deps): Router {
     post: onFile((request, response, ref) => postToxresult(deps, request, response, ref)),
     patch: onFile((request, response, ref) => patchFile(deps, request, response, ref)),
     delete: onFile((request, response, ref) => removeFile(deps, request, response, ref)),
+  })
+  mount(router, '/:user/:index/\\+at/:serial/\\+f/*path', {
+    get: onFile((request, response, ref) =>
+      serveFile(deps, request, response, ref, { reader: deps.storage.reader(pastSerial(deps, request)) }),
+    ),
   })
   // Where the reference keeps mirrored files without a hash; here every file has one.
   router.all('/:user/:index/\\+e/*path', () => {
@@ -51,14 +57,4 @@ async function patchFile(deps: Deps, request: Request, response: Response, ref: 
   const existed = await deps.storage.reader().existed(keys.file(ref))
   const { serial } = await deps.storage.transact(origin, (tx) => yankFile(tx, { ...ref, caller, existed, reason }))
   sendMessage(response, serial, `file '${filePath(ref)}' ${reason === undefined ? 'is no longer yanked' : 'yanked'}`)
-}
-
-/** PEP 592: a reason may be empty. `undefined` takes the yank back. */
-function yankReasonOf(body: JsonObject): string | undefined {
-  const { yanked, ...rest } = body
-  if (Object.keys(rest).length > 0) throw new Refusal('invalid', 'only yanked can be changed of a file')
-  if (yanked === true) return ''
-  if (yanked === false) return undefined
-  if (typeof yanked === 'string') return yanked
-  throw new Refusal('invalid', 'yanked must be true, false or the reason as a text')
 }

@@ -1,6 +1,6 @@
 import { Router, type Request, type RequestHandler, type Response } from 'express'
 import { Refusal } from '#log-format/api/refusal.js'
-import { parseSerial, type Serial } from '#log-format/serial.js'
+import type { Serial } from '#log-format/serial.js'
 import { type IndexRef, indexName, type ProjectRef } from '#server/commands/lookups.js'
 import { type OpenStage, openStage } from '#server/stages/open-stage.js'
 import { callerOf } from '../authenticate.js'
@@ -8,11 +8,13 @@ import { etagMatches, PAGE_CACHE_CONTROL } from '../caching.js'
 import type { Deps } from '../deps.js'
 import { mount } from '../methods.js'
 import { negotiateSimple, SIMPLE_VARY, type SimpleAnswer, wantsJson } from '../negotiate.js'
-import { indexPath, noSuchRoute, projectPath, queryOf } from '../params.js'
+import { indexPath, projectPath } from '../params.js'
+import { pastSerial } from '../past-serial.js'
 import { streamProjectList } from '../project-list.js'
 import type { LinkBase } from '../project-page.js'
-import type { ProjectPage } from '../project-pages.js'
+import { redirectTo } from '../redirect.js'
 import { sendBody, setSerial } from '../respond.js'
+import { noUpstreamYet } from './indexes.js'
 import { joinUrl, linkPrefix, relativeUrl, wantsAbsoluteUrls } from '../urls.js'
 
 /** Attempts to open a stage whose settings somebody changes all the time. */
@@ -57,15 +59,16 @@ export function simpleRoutes(deps: Deps): SimpleRoutes {
 
 /** People are led to the address with a slash behind it, where relative links are shorter; installers need not go there. */
 function withSlash(deps: Deps, handler: RequestHandler): RequestHandler {
-  return (req, res, next) => {
+  return async (req, res, next) => {
     const answer = negotiate(req)
     if (req.path.endsWith('/') || answer.installer || answer.spelling === 'json') {
-      return handler(req, res, next)
+      await handler(req, res, next)
+      return
     }
     const project = req.params['project'] === undefined ? [] : [projectPath(req.params).project]
     if (project.length > 0) checkAscii(req)
     res.vary(SIMPLE_VARY)
-    return redirect(deps, req, res, `${joinUrl('', ...folderOf(req), ...project)}/`)
+    redirectTo(deps, req, res, `${joinUrl('', ...folderOf(req), ...project)}/`);
   }
 }
 
@@ -79,9 +82,10 @@ function folderOf(req: Request): string[] {
 
 async function sendList(deps: Deps, req: Request, res: Response, serial: Serial | undefined): Promise<void> {
   const answer = negotiate(req)
-  const { stage, result: etag } = await withStage(deps, req, indexPath(req.params), serial, (opened) =>
-    serial === undefined ? deps.pages.listEtag(opened, answer) : Promise.resolve(`"at-${serial}-${answer.spelling}"`),
+  const { stage, result } = await withStage(deps, req, indexPath(req.params), serial, (opened) =>
+    serial === undefined ? deps.pages.listEtag(opened, answer) : Promise.resolve({ etag: `"at-${serial}-${answer.spelling}"` }),
   )
+  const { etag } = result
   refuseMirror(stage)
   setPageHeaders(res, stage, { etag, contentType: answer.contentType })
   if (etagMatches(req.headers['if-none-match'], etag)) return void res.status(304).end()
@@ -94,7 +98,7 @@ async function sendPage(deps: Deps, req: Request, res: Response, serial: Serial 
   checkAscii(req)
   const answer = negotiate(req)
   const ref = projectPath(req.params)
-  if (req.params['project'] !== ref.project) return redirectToNormal(deps, req, res, ref)
+  if (req.params['project'] !== ref.project) { redirectToNormal(deps, req, res, ref); return; }
 
   const links = linkBase(deps, req, ref, serial)
   const { stage, result: page } = await withStage(deps, req, ref, serial, (opened) => {
@@ -109,7 +113,7 @@ async function sendPage(deps: Deps, req: Request, res: Response, serial: Serial 
 }
 
 /** Opens the stage, anew when its settings changed before the answer was found. */
-async function withStage<T extends string | ProjectPage | undefined>(
+async function withStage<T extends object | undefined>(
   deps: Deps,
   req: Request,
   ref: IndexRef,
@@ -122,7 +126,7 @@ async function withStage<T extends string | ProjectPage | undefined>(
     const reader = serial === undefined ? current : deps.storage.reader(serial)
     const stage = await openStage({ reader, current, ref, caller })
     const result = await find(stage)
-    if (result !== 'outdated') return { stage, result: result as T }
+    if (result !== 'outdated') return { stage, result }
   }
   throw new Refusal('not-available', `the settings of ${indexName(ref)} change faster than they can be read; try again`)
 }
@@ -166,11 +170,7 @@ function pagePath(req: Request, ref: ProjectRef): string[] {
 
 function redirectToNormal(deps: Deps, req: Request, res: Response, ref: ProjectRef): void {
   res.vary(SIMPLE_VARY)
-  redirect(deps, req, res, joinUrl('', ...pagePath(req, ref)) + (req.path.endsWith('/') ? '/' : ''))
-}
-
-function redirect(deps: Deps, req: Request, res: Response, path: string): void {
-  res.redirect(302, deps.outsideUrl(req).base + path + queryOf(req))
+  redirectTo(deps, req, res, joinUrl('', ...pagePath(req, ref)) + (req.path.endsWith('/') ? '/' : ''))
 }
 
 function checkAscii(req: Request): void {
@@ -180,21 +180,9 @@ function checkAscii(req: Request): void {
   }
 }
 
-function refuseMirror(stage: OpenStage): void {
-  if (stage.value.type !== 'mirror') return
-  throw new Refusal(
-    'upstream-failed',
-    `mirror ${indexName(stage)} is not available yet: fetching from upstreams comes with a later release`,
-  )
-}
 
-function pastSerial(deps: Deps, req: Request): Serial {
-  const { serial: text } = req.params
-  const serial = typeof text === 'string' ? parseSerial(text) : undefined
-  if (serial === undefined) throw noSuchRoute()
-  const { serial: head } = deps.storage.head
-  if (serial > head) throw new Refusal('not-found', `serial ${serial} is not written yet, the newest is ${head}`)
-  return serial
+function refuseMirror(stage: OpenStage): void {
+  if (stage.value.type === 'mirror') throw noUpstreamYet(stage)
 }
 
 /** Mirrors would ask their upstream again; no index has one that could. */
@@ -203,5 +191,5 @@ async function refresh(deps: Deps, req: Request, res: Response): Promise<void> {
   const reader = deps.storage.reader()
   const stage = await openStage({ reader, current: reader, ref, caller: await callerOf(deps, req) })
   refuseMirror(stage)
-  redirect(deps, req, res, `${joinUrl('', ref.user, ref.index, '+simple', ref.project)}/`)
+  redirectTo(deps, req, res, `${joinUrl('', ref.user, ref.index, '+simple', ref.project)}/`)
 }

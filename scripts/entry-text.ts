@@ -1,0 +1,85 @@
+import { isMutationKind, type Mutation } from '#log-format/mutation.js'
+import type { Entry } from '#log-format/entry.js'
+import type { LoggedEntry } from './stored-log.js'
+
+const MOST_CHARACTERS = 100
+
+/** An entry for readers: one line of what happened, and one for each key that was set or deleted. */
+export function entryText({ entry, digest }: LoggedEntry): string {
+  const { serial, time, actor, via, changes } = entry
+  const lines = [`${serial} ${new Date(time).toISOString()} ${digest.slice(0, 12)} ${actor} (${via}) ${mutationText(entry.mutation)}`]
+  for (const { path, value } of changes) {
+    lines.push(value === undefined ? `    - ${path}` : `    + ${path} ${shorten(JSON.stringify(value))}`)
+  }
+  return `${lines.join('\n')}\n`
+}
+
+/** An entry as one line of JSON, with everything that is in it. */
+export function entryJson({ entry, digest, bytes }: LoggedEntry): string {
+  const parent = Buffer.from(entry.parent).toString('hex')
+  return `${JSON.stringify({ ...entry, parent, digest, bytes: bytes.length })}\n`
+}
+
+/** What was asked for, in words. A kind of a newer release is shown by its name. */
+export function mutationText(mutation: Entry['mutation']): string {
+  return isKnown(mutation) ? knownText(mutation) : `did ${mutation.kind}`
+}
+
+function isKnown(mutation: Entry['mutation']): mutation is Mutation {
+  return isMutationKind(mutation.kind)
+}
+
+function knownText(mutation: Mutation): string {
+  switch (mutation.kind) {
+    case 'server-initialised':
+      return 'initialised the server'
+    case 'user-created':
+      return `created user ${mutation.user}`
+    case 'user-modified':
+      return `changed ${mutation.fields.join(', ')} of user ${mutation.user}`
+    case 'user-deleted':
+      return `deleted user ${mutation.user}`
+    case 'index-created':
+      return `created index ${mutation.user}/${mutation.index}`
+    case 'index-modified':
+      return `changed ${Object.keys({ ...mutation.before, ...mutation.after }).join(', ')} of index ${mutation.user}/${mutation.index}`
+    case 'index-deleted':
+      return `deleted index ${mutation.user}/${mutation.index}`
+    case 'version-registered':
+      return `registered ${release(mutation)}`
+    case 'file-uploaded':
+      return `uploaded ${mutation.file} (${mutation.size} bytes) to ${release(mutation)}${replaced(mutation)}`
+    case 'docs-uploaded':
+      return `uploaded documentation of ${release(mutation)}${replaced(mutation)}`
+    case 'toxresult-attached':
+      return `attached a test report to ${mutation.file} of ${release(mutation)}`
+    case 'release-pushed':
+      return `pushed ${release(mutation)} from ${mutation.source}: ${mutation.files.join(', ')}`
+    case 'file-removed':
+      return `removed ${mutation.file} from ${release(mutation)}${forced(mutation)}`
+    case 'version-removed':
+      return `removed ${release(mutation)}${forced(mutation)}`
+    case 'project-removed':
+      return `removed ${mutation.project} from ${mutation.user}/${mutation.index}${forced(mutation)}`
+    case 'file-yanked':
+      return `${mutation.reason === undefined ? 'took back the yank of' : 'yanked'} ${mutation.file ?? 'all files'} of ${release(mutation)}`
+    case 'mirror-project-changed':
+      return `found ${mutation.added.length} new and ${mutation.removed.length} gone files of ${mutation.project} on ${mutation.user}/${mutation.index}`
+  }
+}
+
+function release(of: { readonly user: string; readonly index: string; readonly project: string; readonly version: string }): string {
+  return `${of.project} ${of.version} on ${of.user}/${of.index}`
+}
+
+function replaced({ replaced: before }: { readonly replaced?: string }): string {
+  return before === undefined ? '' : `, instead of ${before.slice(0, 12)}`
+}
+
+function forced({ forced: wasForced }: { readonly forced?: boolean }): string {
+  return wasForced === true ? ', by force' : ''
+}
+
+function shorten(text: string): string {
+  return text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS)}…` : text
+}

@@ -1,0 +1,135 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { digestHex, EMPTY_CHAIN, extendChain } from '#log-format/chain.js'
+import { encodeEntry } from '#log-format/codec.js'
+import type { Change } from '#log-format/change.js'
+import type { Entry } from '#log-format/entry.js'
+import type { ForeignMutation, Mutation } from '#log-format/mutation.js'
+import { nextSerial } from '#log-format/serial.js'
+
+/** A golden entry: what it says, its bytes, and the digest of the log up to it. The vectors of a file are one log. */
+export interface Vector {
+  readonly name: string
+  /** With `parent` in hex, and a change without `value` for a deletion. */
+  readonly entry: object
+  readonly hex: string
+  readonly digest: string
+}
+
+const FILE = join(import.meta.dirname, '../../log-format/vectors/version-1.json')
+
+/** Adds vectors for entries that have none yet; those that are there never change. */
+export function main(): Promise<number> {
+  const known = readVectors()
+  const made = makeVectors()
+  const changed = known.filter(({ hex }, at) => made[at]?.hex !== hex)
+  if (changed.length > 0) {
+    process.stderr.write(`these vectors would change, which is a new version of the format: ${changed.map(({ name }) => name).join(', ')}\n`)
+    return Promise.resolve(1)
+  }
+  writeFileSync(FILE, `${JSON.stringify(made, undefined, 1)}\n`)
+  return Promise.resolve(0)
+}
+
+export function readVectors(): Vector[] {
+  return existsSync(FILE) ? (JSON.parse(readFileSync(FILE, 'utf8')) as Vector[]) : []
+}
+
+function makeVectors(): Vector[] {
+  let head = EMPTY_CHAIN
+  return CASES.map(({ name, mutation, changes, ...origin }, at) => {
+    const entry: Entry = {
+      serial: nextSerial(head.serial),
+      time: 1_700_000_000_000 + at * 1000,
+      parent: head.digest,
+      epoch: at < 20 ? 0 : 1,
+      actor: 'alice',
+      via: 'token',
+      request: `0123456789abc${at.toString(16).padStart(3, '0')}`,
+      ...origin,
+      mutation,
+      changes,
+    }
+    const bytes = encodeEntry(entry)
+    head = extendChain(head, entry, bytes)
+    return {
+      name,
+      entry: { ...entry, parent: digestHex(entry.parent) },
+      hex: Buffer.from(bytes).toString('hex'),
+      digest: digestHex(head.digest),
+    }
+  })
+}
+
+interface Case extends Partial<Pick<Entry, 'actor' | 'via' | 'request'>> {
+  readonly name: string
+  readonly mutation: Mutation | ForeignMutation
+  readonly changes: readonly Change[]
+}
+
+const SHA = 'dd609a8f933b97da767bb41d1e6530b9d0f658b30eb90cd2e6ca4178dc255d44'
+const OTHER_SHA = 'ec27c55e898b1d66000000000000000000000000000000000000000000000001'
+const RELEASE = { user: 'alice', index: 'dev', project: 'demo', version: '1.0' }
+const FILE_OF_RELEASE = { ...RELEASE, file: 'demo-1.0.tar.gz' }
+const LINK_PATH = 'alice/dev/demo/1.0/+link/demo-1.0.tar.gz'
+const FILE_PATH = 'alice/dev/+f/dd6/09a8f933b97da/demo-1.0.tar.gz'
+const LINK = {
+  rel: 'releasefile',
+  sha256: SHA,
+  size: 5120,
+  dir: 'dd6/09a8f933b97da',
+  time: 1_700_000_005_000,
+  order: 600_000,
+  log: [{ what: 'upload', who: 'alice', when: 1_700_000_005_000, dst: 'alice/dev' }],
+}
+
+const CASES: readonly Case[] = [
+  {
+    name: 'server initialised',
+    actor: '+system',
+    via: 'system',
+    request: 'initialise',
+    mutation: { kind: 'server-initialised' },
+    changes: [
+      { path: 'root/.config', value: { created: 1_700_000_000_000 } },
+      { path: 'root/pypi/.config', value: { type: 'mirror', created: 1_700_000_000_000, volatile: false, title: 'PyPI', mirror_url: 'https://example.com/simple/' } },
+    ],
+  },
+  { name: 'user created by nobody', actor: '+anonymous', via: 'session', mutation: { kind: 'user-created', user: 'alice' }, changes: [{ path: 'alice/.config', value: { created: 1_700_000_001_000 } }] },
+  { name: 'user modified', via: 'basic', mutation: { kind: 'user-modified', user: 'alice', fields: ['email', 'password'] }, changes: [{ path: 'alice/.config', value: { created: 1_700_000_001_000, modified: 1_700_000_002_000, email: 'alice@example.com' } }] },
+  {
+    name: 'index created',
+    mutation: { kind: 'index-created', user: 'alice', index: 'dev', settings: { type: 'stage', volatile: true, acl_upload: ['alice'], bases: [] } },
+    changes: [{ path: 'alice/dev/.config', value: { type: 'stage', created: 1_700_000_003_000, volatile: true, acl_upload: ['alice'], acl_toxresult_upload: [':ANONYMOUS:'], bases: [], mirror_whitelist: [], mirror_whitelist_inheritance: 'intersection' } }],
+  },
+  {
+    name: 'index modified: bases',
+    mutation: { kind: 'index-modified', user: 'alice', index: 'dev', before: { bases: [] }, after: { bases: ['root/pypi'] } },
+    changes: [{ path: 'alice/dev/.config', value: { type: 'stage', created: 1_700_000_003_000, volatile: true, acl_upload: ['alice'], acl_read: [':AUTHENTICATED:'], bases: ['root/pypi'], mirror_whitelist: ['*'], mirror_whitelist_inheritance: 'union' } }],
+  },
+  {
+    name: 'version registered',
+    mutation: { kind: 'version-registered', ...RELEASE },
+    changes: [
+      { path: 'alice/dev/demo/.config', value: { name: 'Demo', created: 1_700_000_005_000 } },
+      { path: 'alice/dev/demo/1.0/.config', value: { created: 1_700_000_005_000 } },
+      { path: 'alice/dev/demo/+spelling/1', value: { version: '1.0' } },
+      { path: 'alice/dev/demo/1.0/.metadata', value: { name: 'Demo', version: '1.0', summary: 'größer ≥ \u{1f40d}', classifiers: ['A :: B'], description: 'x'.repeat(300) } },
+    ],
+  },
+  { name: 'file uploaded', mutation: { kind: 'file-uploaded', ...FILE_OF_RELEASE, sha256: SHA, size: 5120 }, changes: [{ path: LINK_PATH, value: LINK }, { path: FILE_PATH, value: { sha256: SHA, size: 5120, lastModified: 1_700_000_005_000, project: 'demo', versions: ['1.0'] } }] },
+  { name: 'file replaced, larger than 4 GiB', mutation: { kind: 'file-uploaded', ...FILE_OF_RELEASE, sha256: OTHER_SHA, size: 5_000_000_000, replaced: SHA }, changes: [{ path: FILE_PATH, value: undefined }, { path: LINK_PATH, value: { ...LINK, sha256: OTHER_SHA, size: 5_000_000_000 } }] },
+  { name: 'documentation uploaded', mutation: { kind: 'docs-uploaded', ...RELEASE, file: 'demo-1.0.doc.zip', sha256: OTHER_SHA, size: 70_000 }, changes: [{ path: 'alice/dev/demo/1.0/+link/demo-1.0.doc.zip', value: { ...LINK, rel: 'doczip', size: 70_000 } }] },
+  { name: 'test report attached', actor: '+anonymous', via: 'session', mutation: { kind: 'toxresult-attached', ...FILE_OF_RELEASE, toxresult: 'demo-1.0.tar.gz.toxresult-20231114221328-0', sha256: OTHER_SHA, size: 200 }, changes: [{ path: `${LINK_PATH}.toxresult-20231114221328-0`, value: { ...LINK, rel: 'toxresult', forFile: 'demo-1.0.tar.gz', log: [{ what: 'upload', who: null, when: 1_700_000_008_000 }] } }] },
+  { name: 'release pushed', mutation: { kind: 'release-pushed', ...RELEASE, index: 'prod', source: 'alice/dev', files: ['demo-1.0.tar.gz'] }, changes: [{ path: 'alice/prod/demo/1.0/+link/demo-1.0.tar.gz', value: LINK }] },
+  { name: 'file yanked', mutation: { kind: 'file-yanked', ...FILE_OF_RELEASE, reason: '' }, changes: [{ path: LINK_PATH, value: { ...LINK, yanked: '' } }] },
+  { name: 'version yanked', mutation: { kind: 'file-yanked', ...RELEASE, reason: 'broken' }, changes: [{ path: 'alice/dev/demo/1.0/.config', value: { created: 1_700_000_005_000, yanked: 'broken' } }] },
+  { name: 'yank taken back', mutation: { kind: 'file-yanked', ...RELEASE }, changes: [{ path: 'alice/dev/demo/1.0/.config', value: { created: 1_700_000_005_000 } }] },
+  { name: 'file removed by force', mutation: { kind: 'file-removed', ...FILE_OF_RELEASE, forced: true }, changes: [{ path: LINK_PATH, value: undefined }, { path: FILE_PATH, value: undefined }] },
+  { name: 'version removed', mutation: { kind: 'version-removed', ...RELEASE }, changes: [{ path: 'alice/dev/demo/1.0/.config', value: undefined }] },
+  { name: 'project removed', mutation: { kind: 'project-removed', user: 'alice', index: 'dev', project: 'demo' }, changes: [{ path: 'alice/dev/demo/.config', value: undefined }] },
+  { name: 'mirror changed', actor: '+upstream', via: 'system', mutation: { kind: 'mirror-project-changed', user: 'root', index: 'pypi', project: 'demo', added: ['demo-2.0.tar.gz'], removed: [] }, changes: [] },
+  { name: 'index deleted', mutation: { kind: 'index-deleted', user: 'alice', index: 'dev' }, changes: [{ path: 'alice/dev/.config', value: undefined }] },
+  { name: 'user deleted', actor: 'root', mutation: { kind: 'user-deleted', user: 'alice' }, changes: [{ path: 'alice/.config', value: undefined }] },
+  { name: 'of a newer release', mutation: { kind: 'something-newer', with: [1, -1, 1.5, true, null, { deep: ['er'] }] }, changes: [{ path: 'a/key/nobody/knows/+here', value: [-2147483648, 4294967295, 4294967296, 0.1] }] },
+]

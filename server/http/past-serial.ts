@@ -1,0 +1,15 @@
+import type { Request } from 'express'
+import { Refusal } from '#log-format/api/refusal.js'
+import { parseSerial, type Serial } from '#log-format/serial.js'
+import type { Deps } from './deps.js'
+import { noSuchRoute } from './params.js'
+
+/** The serial of an as-of address, `+at/{serial}`. Refuses `not-found` for one that is still to come. */
+export function pastSerial(deps: Deps, req: Request): Serial {
+  const { serial: text } = req.params
+  const serial = typeof text === 'string' ? parseSerial(text) : undefined
+  if (serial === undefined) throw noSuchRoute()
+  const { serial: head } = deps.storage.head
+  if (serial > head) throw new Refusal('not-found', `serial ${serial} is not written yet, the newest is ${head}`)
+  return serial
+}

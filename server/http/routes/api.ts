@@ -1,0 +1,87 @@
+import { type Request, type RequestHandler, type Response, Router } from 'express'
+import { Refusal } from '#log-format/api/refusal.js'
+import { isKeySegment } from '#log-format/names.js'
+import type { JsonValue } from '#log-format/values.js'
+import { openStage } from '#server/stages/open-stage.js'
+import { callerOf, identityOf } from '../authenticate.js'
+import type { Deps } from '../deps.js'
+import { mount } from '../methods.js'
+import { requireJson } from '../negotiate-api.js'
+import { indexPath } from '../params.js'
+import { sendBody, sendResult } from '../respond.js'
+import { joinUrl } from '../urls.js'
+
+/** What clients may ask of this server beyond the API's first version. */
+const FEATURES = ['push-no-docs', 'push-only-docs', 'push-register-project', 'server-keyvalue-parsing']
+
+/** `+api`, from which clients learn all other addresses, and `+authcheck` for proxies in front. */
+export function apiRoutes(deps: Deps): Router {
+  const router = Router({ caseSensitive: true, strict: true })
+  const general: RequestHandler = (req, res) => sendApi(deps, req, res, {})
+  mount(router, '/\\+api', { get: general, post: general })
+  mount(router, '/:user/\\+api', { get: general, post: general })
+  const ofIndex: RequestHandler = async (req, res) => sendApi(deps, req, res, await indexUrls(deps, req))
+  mount(router, '/:user/:index/\\+api', { get: ofIndex, post: ofIndex })
+  mount(router, '/\\+authcheck', { get: (req, res) => checkAccess(deps, req, res) })
+  mount(router, '/\\+changelog/*path', {
+    get: () => {
+      throw accessDenied() // for replicas, of which there are none yet
+    },
+  })
+  return router
+}
+
+async function sendApi(deps: Deps, req: Request, res: Response, urls: { readonly [name: string]: string }): Promise<void> {
+  requireJson(req)
+  const { caller, status } = await identityOf(deps, req)
+  const authstatus: JsonValue = caller.user === undefined ? [status, '', []] : [status, caller.user, []]
+  const result = { login: joinUrl(deps.outsideUrl(req).base, '+login'), authstatus, features: FEATURES, ...urls }
+  sendResult(res, { type: 'apiconfig', result, serial: deps.storage.head.serial })
+}
+
+async function indexUrls(deps: Deps, req: Request): Promise<{ readonly [name: string]: string }> {
+  const ref = indexPath(req.params)
+  const reader = deps.storage.reader()
+  const { value } = await openStage({ reader, current: reader, ref, caller: await callerOf(deps, req) })
+  const index = joinUrl(deps.outsideUrl(req).base, ref.user, ref.index)
+  return { index, simpleindex: `${index}/+simple/`, ...(value.type === 'stage' && { pypisubmit: `${index}/` }) }
+}
+
+/**
+ * Whether the caller may have what `X-Original-URI` names: a proxy asks before
+ * it serves it itself. What is below an index needs the right to read it.
+ */
+async function checkAccess(deps: Deps, req: Request, res: Response): Promise<void> {
+  const stated = req.headers['x-original-uri']
+  const uri = typeof stated === 'string' ? stated : '/+authcheck'
+  const [first = '', index, ...rest] = segmentsOf(uri)
+  const isRoute = first === '' || !first.startsWith('+') || ['+api', '+login', '+status', '+authcheck'].includes(first)
+  if (!isRoute) throw accessDenied()
+  if (index !== undefined && index !== '' && index !== '+api' && rest.at(-1) !== '+api') {
+    const reader = deps.storage.reader()
+    const caller = await callerOf(deps, req)
+    try {
+      await openStage({ reader, current: reader, ref: { user: first, index }, caller })
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.kind !== 'not-found') throw error
+      throw accessDenied()
+    }
+  }
+  sendBody(res, 200, '', { 'Content-Type': 'text/html; charset=UTF-8' })
+}
+
+/** Decoded segments of a path or URL. Refuses `forbidden` for what is none. */
+function segmentsOf(uri: string): string[] {
+  try {
+    const { pathname } = new URL(uri, 'http://localhost')
+    const segments = pathname.split('/').slice(1).map(decodeURIComponent)
+    if (segments.every((segment) => segment === '' || isKeySegment(segment))) return segments
+  } catch {
+    // no URL, or wrongly encoded: refused below
+  }
+  throw accessDenied()
+}
+
+function accessDenied(): Refusal {
+  return new Refusal('forbidden', 'Access was denied to this resource.', { form: 'status' })
+}

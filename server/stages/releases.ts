@@ -1,0 +1,83 @@
+import { keys } from '#log-format/keys.js'
+import type { LinkValue, MetadataValue } from '#log-format/values.js'
+import { findVersion, type IndexRef, type VersionRef } from '#server/commands/lookups.js'
+import { sortVersionsDescending, versionIdentity } from '#server/packaging/version.js'
+import type { OpenStage } from './open-stage.js'
+
+/** A link of a version, on the index that has it. */
+export interface StageLink extends VersionRef {
+  readonly basename: string
+  readonly link: LinkValue
+}
+
+/** What one index has of one version. */
+export interface Release extends VersionRef {
+  readonly metadata: MetadataValue
+  /** PEP 592, of the whole version; a reason may be empty. */
+  readonly yanked: string | undefined
+  /** In the order in which they were added. */
+  readonly links: readonly StageLink[]
+}
+
+/** A version as a stage shows it: of the first index that has it, with what later ones have of the same. */
+export interface MergedRelease {
+  readonly release: Release
+  readonly shadowed: readonly Release[]
+}
+
+/** Whether any index of the stage has the project. */
+export async function hasProject(stage: OpenStage, project: string): Promise<boolean> {
+  for (const ref of hosted(stage)) {
+    if ((await stage.reader.get(keys.project({ ...ref, project }))) !== undefined) return true
+  }
+  return false
+}
+
+/** Every version of a project, the newest first. Spellings that PEP 440 holds equal are one, the first index names it. */
+export async function listVersions(stage: OpenStage, project: string): Promise<string[]> {
+  const byIdentity = new Map<string, string>()
+  for (const { user, index } of hosted(stage)) {
+    for await (const { segments } of stage.reader.scan(keys.version.under(user, index, project))) {
+      const { version } = keys.version.params(segments)
+      const identity = versionIdentity(version)
+      if (!byIdentity.has(identity)) byIdentity.set(identity, version)
+    }
+  }
+  return sortVersionsDescending(byIdentity.values())
+}
+
+/** One version; undefined when no index of the stage has it. */
+export async function findMergedRelease(
+  stage: OpenStage,
+  project: string,
+  version: string,
+): Promise<MergedRelease | undefined> {
+  const found: Release[] = []
+  for (const ref of hosted(stage)) {
+    const release = await readRelease(stage, { ...ref, project, version })
+    if (release !== undefined) found.push(release)
+  }
+  const [release, ...shadowed] = found
+  return release && { release, shadowed }
+}
+
+async function readRelease({ reader }: OpenStage, wanted: VersionRef): Promise<Release | undefined> {
+  const ref = await findVersion(reader, wanted)
+  if (ref === undefined) return undefined
+  const version = { user: ref.user, index: ref.index, project: ref.project, version: ref.version }
+  const links: StageLink[] = []
+  for await (const { segments, value } of reader.scan(keys.link.under(...Object.values(version)))) {
+    links.push({ ...version, basename: keys.link.params(segments).basename, link: value })
+  }
+  return {
+    ...version,
+    metadata: (await reader.get(keys.metadata(version))) ?? {},
+    yanked: (await reader.get(keys.version(version)))?.yanked,
+    links: links.sort((a, b) => a.link.order - b.link.order),
+  }
+}
+
+/** The indexes that have releases of their own; a mirror adds nothing yet. */
+function hosted(stage: OpenStage): IndexRef[] {
+  return stage.order.filter(({ value }) => value.type === 'stage').map(({ user, index }) => ({ user, index }))
+}
