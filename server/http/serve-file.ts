@@ -39,7 +39,7 @@ export async function serveFile(
   const index = await reader.get(keys.index(ref))
   const settings = index && (await authorizeRead(reader, current, { ...ref, value: index }, await callerOf(deps, request)))
   setSerial(response, reader.serial)
-  const served = ref.basename.endsWith(METADATA_SUFFIX) ? await metadataAt(reader, ref) : await fileAt(reader, ref)
+  const served = isMetadataPath(ref) ? await metadataAt(reader, ref) : await fileAt(reader, ref)
   if (served.file !== undefined && wantsJson(request)) {
     response.setHeader('Cache-Control', 'no-store') // the same URL is a file for everybody else
     sendResult(response, { type: 'releasefilemeta', result: metaOf(served.file), serial: reader.serial })
@@ -67,6 +67,11 @@ interface Served extends Pick<FileValue, 'sha256' | 'size' | 'lastModified'> {
 async function fileAt(reader: Reader, ref: FileRef): Promise<Served> {
   const file = await requireFile(reader, ref)
   return { sha256: file.sha256, size: file.size, lastModified: file.lastModified, file }
+}
+
+/** Of a file that has a name: `.metadata` alone lies beside nothing. */
+function isMetadataPath({ basename }: FileRef): boolean {
+  return basename.endsWith(METADATA_SUFFIX) && basename !== METADATA_SUFFIX
 }
 
 async function metadataAt(reader: Reader, ref: FileRef): Promise<Served> {

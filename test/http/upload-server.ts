@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
@@ -26,6 +26,7 @@ import { ALL_PROJECTIONS } from '#server/projections/all.js'
 import { DiskBlobs } from '#server/storage/disk-blobs.js'
 import { Storage } from '#server/storage/storage.js'
 import { secretNames } from '#server/storage/vault.js'
+import type { ReleaseFile } from '#test/support/archives.js'
 
 const STAGE: StageIndexValue = {
   type: 'stage',
@@ -104,6 +105,20 @@ export async function startUploadServer(limits: Partial<Deps['limits']> = {}): P
   }
 }
 
+/** Uploads as nina, with nothing but what every form has. */
+export function uploadTo(server: UploadServer, index: string, name: string, version: string, file: ReleaseFile): Promise<Response> {
+  const form = new FormData()
+  for (const [field, value] of Object.entries({ ':action': 'file_upload', name, version })) form.set(field, value)
+  form.set('content', new Blob([file.bytes]), file.filename)
+  return server.as('nina')(`/nina/${index}/`, { method: 'POST', body: form })
+}
+
+/** Where an uploaded file can be had (`spec/server-http.md` 12.1). */
+export function filePathOf(index: string, { filename, bytes }: ReleaseFile): string {
+  const sha256 = createHash('sha256').update(bytes).digest('hex')
+  return `/nina/${index}/+f/${sha256.slice(0, 3)}/${sha256.slice(3, 16)}/${filename}`
+}
+
 function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits']>, faults: unknown[]): Deps {
   const hasher = new PasswordHasher({ memoryKib: 8, iterations: 1, parallelism: 1, concurrency: 1 })
   const proxies = trustProxies([])
@@ -152,6 +167,7 @@ function listen(deps: Deps, requestOver: () => void): Server {
     beginRequest(req, deps.newRequestId())
     setNodeHeaders(res, deps.node)
     setSerial(res, deps.storage.head.serial)
+    req.url = req.url.replace(/%2b/gi, '+')
     res.on('finish', requestOver)
     next()
   })

@@ -14,8 +14,8 @@ beforeAll(async () => {
   server = await startUploadServer()
 })
 afterAll(async () => {
-  expect(server.faults).toEqual([])
   await server[Symbol.asyncDispose]()
+  expect(server.faults).toEqual([])
 })
 
 function part(header: string, body: string | Uint8Array): Buffer {
