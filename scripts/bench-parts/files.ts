@@ -84,7 +84,10 @@ function slowly(port: number, path: string): Promise<void> {
     socket.on('connect', () => socket.write(getRequest(path, { Connection: 'close' })))
     socket.on('data', (chunk) => (received += chunk.length))
     socket.on('error', reject)
-    socket.on('close', () => { received > 20 * MB ? resolve() : reject(new Error(`only ${received} bytes came`)) })
+    socket.on('close', () => {
+      if (received > 20 * MB) resolve()
+      else reject(new Error(`only ${received} bytes came`))
+    })
   })
 }
 
