@@ -49,7 +49,8 @@ class FormReader<F extends AsyncDisposable> {
       req,
       { maxBytes: maxBodyBytes, idleTimeoutMs, ...(signal && { signal }) },
       {
-        write: (chunk) => this.#parsed || this.#aborter.signal.aborted || parser.write(chunk),
+        // A parser that has seen the closing boundary never asks for more, whatever it said of the piece that had it.
+        write: (chunk) => this.#parsed || this.#aborter.signal.aborted || parser.write(chunk) || this.#parsed,
         end: () => {
           this.#ended = true
           if (this.#parsed) this.#finish()
@@ -58,7 +59,7 @@ class FormReader<F extends AsyncDisposable> {
         fail: (reason) => this.#fail(reason),
       },
     )
-    parser.on('drain', () => feed.resume())
+    for (const event of ['drain', 'finish']) parser.on(event, () => feed.resume())
     try {
       await complete
       return await this.#form()

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import fc from 'fast-check'
@@ -141,6 +142,17 @@ describe('forms that are read', () => {
     const body = Buffer.concat([field('name', 'demo'), file('content', 'd.whl', '\r\n--b0undar\r\n'), END])
     const bytes = [...body].map((byte) => Uint8Array.of(byte))
     expect(await post(ReadableStream.from(bytes))).toEqual({ fields: [['name', 'demo']], file: { filename: 'd.whl', text: '\r\n--b0undar\r\n' } })
+  })
+
+  // As the end of a form may stand in a piece that is larger than what the parser wants to hold at once.
+  test.each([1, 16_383, 16_384, 16_385, 50_000, 65_536, 400_000])('a file of %i bytes, sent in one piece', async (size) => {
+    const bytes = randomBytes(size)
+    const body = Buffer.concat([field('name', 'demo'), file('content', 'd.whl', bytes), END])
+    expect((await post(body)).file?.text).toBe(bytes.toString('latin1'))
+  })
+
+  test('a long epilogue', async () => {
+    expect(await post(Buffer.concat([field('name', 'demo'), END, Buffer.alloc(200_000)]))).toEqual({ fields: [['name', 'demo']] })
   })
 
   test('url-encoded fields', async () => {
