@@ -1,3 +1,4 @@
+import events from 'node:events'
 import { connect, type Socket } from 'node:net'
 
 export interface LoadResult {
@@ -56,7 +57,7 @@ export class Client {
   static async open(port: number): Promise<Client> {
     const socket = connect(port, '127.0.0.1')
     socket.setNoDelay(true)
-    await new Promise((resolve) => socket.once('connect', resolve))
+    await events.once(socket, 'connect')
     return new Client(socket)
   }
 
@@ -127,6 +128,7 @@ export function headerOf(headers: readonly string[], name: string): string | und
  */
 export async function hammer(port: number, bytes: Buffer, options: { readonly connections: number; readonly ms: number }): Promise<number> {
   const first = await once(port, bytes)
+  if (![200, 206, 304].includes(first.status)) throw new Error(`${bytes.toString().split('\r\n')[0]} was answered with ${first.status}`)
   const size = replySize(first)
   let replies = 0
   let stopped = false
