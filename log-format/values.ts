@@ -117,7 +117,7 @@ export interface LinkValue {
   readonly requiresPython?: string
   /** PEP 592, of this file alone; a reason may be empty. Absent: not yanked by itself. */
   readonly yanked?: string
-  /** PEP 658: sha256 and size of the core metadata blob served at `{file}.metadata`. */
+  /** PEP 658: sha256 and size of the `METADATA` in a wheel, which is served at `{file}.metadata`. */
   readonly coreMetadata?: { readonly sha256: string; readonly size: number }
 }
 

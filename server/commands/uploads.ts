@@ -30,7 +30,7 @@ export interface ReleaseForm extends IndexRef {
   readonly metadata: MetadataValue
 }
 
-/** A blob that lies in the store already. `sha256` is lower-case hex. */
+/** A content by its digest, `sha256` in lower-case hex: a blob that lies in the store already, or part of one. */
 export interface StoredBlob {
   readonly sha256: string
   readonly size: number

@@ -1,6 +1,5 @@
-import type { StoredBlob } from '#server/commands/uploads.js'
 import { isBlobNamed } from '#server/projections/blob-references.js'
-import type { BlobStore, PinnedBlob, ReceivedBlob } from '#server/storage/blob-store.js'
+import type { BlobStore, ReceivedBlob } from '#server/storage/blob-store.js'
 import type { Deps } from './deps.js'
 
 /**
@@ -12,7 +11,6 @@ export class PendingBlobs implements AsyncDisposable {
   readonly #blobs: BlobStore
   readonly #storage: Deps['storage']
   readonly #committed: { readonly sha256: string; readonly settled: Promise<unknown> }[] = []
-  readonly #put: Promise<PinnedBlob>[] = []
   #named = false
 
   constructor({ blobs, storage }: Pick<Deps, 'blobs' | 'storage'>) {
@@ -27,29 +25,15 @@ export class PendingBlobs implements AsyncDisposable {
     await settled
   }
 
-  /** Durable when this resolves. */
-  async putBytes(bytes: Uint8Array): Promise<StoredBlob> {
-    const put = this.#blobs.putBytes(bytes)
-    this.#put.push(put)
-    const { sha256, size } = await put
-    return { sha256, size }
-  }
-
   /** The entry is written: they stay. */
   named(): void {
     this.#named = true
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const digests = this.#committed.map(({ sha256 }) => sha256)
-    for (const put of await Promise.allSettled(this.#put)) {
-      if (put.status === 'rejected') continue
-      put.value[Symbol.dispose]()
-      digests.push(put.value.sha256)
-    }
     await Promise.allSettled(this.#committed.map(({ settled }) => settled))
     if (this.#named) return
-    for (const sha256 of digests) {
+    for (const { sha256 } of this.#committed) {
       await this.#blobs.delete(sha256, { onlyIf: async () => !(await isBlobNamed(this.#storage, sha256)) })
     }
   }

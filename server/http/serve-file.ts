@@ -6,11 +6,13 @@ import { linksAt } from '#server/commands/files.js'
 import type { FileRef } from '#server/commands/lookups.js'
 import { contentTypeOf } from '#server/packaging/filename.js'
 import { authorizeRead } from '#server/stages/open-stage.js'
+import type { BlobStore } from '#server/storage/blob-store.js'
 import type { Reader } from '#server/storage/reader.js'
 import { callerOf } from './authenticate.js'
 import { FILE_CACHE_CONTROL, formatHttpDate, RESTRICTED_FILE_CACHE_CONTROL } from './caching.js'
 import type { Deps } from './deps.js'
 import { sendFile } from './file-body.js'
+import { metadataOfWheel } from './wheel-metadata.js'
 import { wantsJson } from './negotiate.js'
 import { sendResult, setSerial } from './respond.js'
 
@@ -39,7 +41,7 @@ export async function serveFile(
   const index = await reader.get(keys.index(ref))
   const settings = index && (await authorizeRead(reader, current, { ...ref, value: index }, await callerOf(deps, request)))
   setSerial(response, reader.serial)
-  const served = isMetadataPath(ref) ? await metadataAt(reader, ref) : await fileAt(reader, ref)
+  const served = isMetadataPath(ref) ? await metadataAt(deps, reader, ref) : await fileAt(reader, ref)
   if (served.file !== undefined && wantsJson(request)) {
     response.setHeader('Cache-Control', 'no-store') // the same URL is a file for everybody else
     sendResult(response, { type: 'releasefilemeta', result: metaOf(served.file), serial: reader.serial })
@@ -55,13 +57,15 @@ export async function serveFile(
       lastModifiedMs: served.lastModified,
       headers: { 'Cache-Control': settings?.acl_read === undefined ? FILE_CACHE_CONTROL : RESTRICTED_FILE_CACHE_CONTROL },
     },
-    { blobs: deps.blobs, cache: deps.smallFiles, idleTimeoutMs: deps.limits.idleTimeoutMs },
+    { blobs: served.blobs ?? deps.blobs, cache: deps.smallFiles, idleTimeoutMs: deps.limits.idleTimeoutMs },
   )
 }
 
-/** A blob to send, and the file it is unless it lies beside one. */
+/** A content to send, and the file it is unless it lies beside one. */
 interface Served extends Pick<FileValue, 'sha256' | 'size' | 'lastModified'> {
   readonly file?: FileValue
+  /** Where it is, unless it is a blob. */
+  readonly blobs?: Pick<BlobStore, 'open'>
 }
 
 async function fileAt(reader: Reader, ref: FileRef): Promise<Served> {
@@ -74,13 +78,14 @@ function isMetadataPath({ basename }: FileRef): boolean {
   return basename.endsWith(METADATA_SUFFIX) && basename !== METADATA_SUFFIX
 }
 
-async function metadataAt(reader: Reader, ref: FileRef): Promise<Served> {
+async function metadataAt(deps: Deps, reader: Reader, ref: FileRef): Promise<Served> {
   const fileRef = { ...ref, basename: ref.basename.slice(0, -METADATA_SUFFIX.length) }
   const file = await requireFile(reader, fileRef)
   const links = await linksAt(reader, fileRef, file)
   const metadata = links.find(({ link }) => link.coreMetadata !== undefined)?.link.coreMetadata
   if (metadata === undefined) throw noSuchFile()
-  return { ...metadata, lastModified: file.lastModified }
+  const blobs = metadataOfWheel(deps.blobs, { sha256: file.sha256, filename: fileRef.basename })
+  return { ...metadata, lastModified: file.lastModified, blobs }
 }
 
 async function requireFile(reader: Reader, ref: FileRef): Promise<FileValue> {

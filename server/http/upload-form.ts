@@ -1,4 +1,3 @@
-import { createReadStream } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import { Refusal } from '#log-format/api/refusal.js'
 import { checkFileBasename, checkVersionText } from '#log-format/names.js'
@@ -9,6 +8,7 @@ import { checkUploadFilename } from '#server/packaging/filename.js'
 import { normalizeProjectName } from '#server/packaging/project-name.js'
 import type { ReceivedBlob } from '#server/storage/blob-store.js'
 import { ContentHasher, type DigestName } from '#server/storage/content-hash.js'
+import { readPieces } from '#server/storage/open-blob.js'
 import type { Deps } from './deps.js'
 import type { Form } from './form.js'
 import { readForm } from './read-form.js'
@@ -87,16 +87,21 @@ export async function checkDigests(fields: Fields, received: ReceivedBlob): Prom
     return value === undefined || value === '' ? [] : [{ field, digest, value }]
   })
   const late = announced.map(({ digest }) => digest).filter((digest) => received.digests[digest] === undefined)
-  const digests = { ...received.digests, ...(late.length > 0 && (await digestsOf(received.tempPath, late))) }
+  const digests = { ...received.digests, ...(late.length > 0 && (await digestsOf(received, late))) }
   const wrong = announced.find(({ digest, value }) => digests[digest] !== value)
   if (wrong === undefined) return
   throw new Refusal('invalid', `the file does not have the ${wrong.field} of the form; it was damaged on its way, or is another one`)
 }
 
 /** For digests whose fields came after the file. */
-async function digestsOf(path: string, names: readonly DigestName[]): Promise<ReceivedBlob['digests']> {
+async function digestsOf(received: ReceivedBlob, names: readonly DigestName[]): Promise<ReceivedBlob['digests']> {
   const hash = await new ContentHasher().start(names)
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer)
+  const content = await received.open()
+  try {
+    await readPieces(content, (piece) => hash.update(piece))
+  } finally {
+    await content.close()
+  }
   return hash.digest()
 }
 

@@ -1,7 +1,7 @@
-import { createReadStream } from 'node:fs'
 import { pipeline } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { extract, type Extract } from 'tar-stream'
+import { type ArchiveSource, streamOf } from './archive-source.js'
 import { BrokenArchive } from './broken-archive.js'
 
 const MAX_ENTRIES = 200_000
@@ -22,12 +22,14 @@ export interface TarLimits {
  * Reads no further than that file, so damage behind it goes unnoticed. Throws
  * `BrokenArchive`, also for a wanted file of more than `limitBytes`.
  */
-export async function findInTarGz(path: string, wanted: (path: string) => boolean, limits: TarLimits): Promise<Buffer | undefined> {
+export async function findInTarGz(source: ArchiveSource, wanted: (path: string) => boolean, limits: TarLimits): Promise<Buffer | undefined> {
   const { maxInflatedBytes = MAX_INFLATED_BYTES, limitBytes, signal } = limits
-  const file = createReadStream(path, { ...(signal && { signal }), highWaterMark: 64 * 1024 })
+  const file = streamOf(source, signal)
+  let packed = 0
   const entries = extract(EXTRACT_OPTIONS)
   const search = { exhausted: false }
   const gunzip = createGunzip({ chunkSize: 64 * 1024 })
+  file.on('data', (chunk: Buffer) => (packed += chunk.length))
   pipeline(file, gunzip, boundInflation, entries, () => {}) // errors arrive through `entries`
 
   async function* boundInflation(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
@@ -35,7 +37,7 @@ export async function findInTarGz(path: string, wanted: (path: string) => boolea
     for await (const chunk of chunks) {
       inflated += chunk.length
       if (inflated > maxInflatedBytes) {
-        if (inflated > BOMB_RATIO * file.bytesRead) throw new BrokenArchive('unpacks to far too many bytes')
+        if (inflated > BOMB_RATIO * packed) throw new BrokenArchive('unpacks to far too many bytes')
         search.exhausted = true
         throw new BrokenArchive('is too big to be searched')
       }

@@ -1,8 +1,22 @@
-import type { FileHandle } from 'node:fs/promises'
+import { type ArchiveSource, readAt } from './archive-source.js'
 import { BrokenArchive } from './broken-archive.js'
 
-/** Where the list of a zip's files stands, proven to lie inside the file and to hold what it claims. */
-export interface CentralDirectory {
+/** One file of a zip as its central directory describes it; nothing in it is believed before it was read. */
+export interface ZipMember {
+  readonly name: string
+  /** The name as it is written, to be compared with the one in the local header. */
+  readonly nameBytes: Buffer
+  readonly encrypted: boolean
+  readonly method: number
+  readonly crc: number
+  readonly compressedSize: number
+  readonly size: number
+  /** Of its local header. */
+  readonly offset: number
+}
+
+/** Where the list of a zip's files stands, proven to lie inside the file. */
+interface CentralDirectory {
   readonly offset: number
   readonly sizeBytes: number
   readonly entries: number
@@ -12,30 +26,45 @@ const MAX_ENTRIES = 100_000
 const MAX_DIRECTORY_BYTES = 32 * 1024 * 1024
 
 /**
- * Finds the central directory of a zip (APPNOTE 6.3.10, sections 4.3.12 to
- * 4.3.16) and walks it once. Stricter than most readers, so that all of them,
- * node-stream-zip and Python's zipfile included, see the same files: nothing
- * may stand before the first entry, between directory and end records, or
- * after the comment, and number and size of the entries must be true. Throws `BrokenArchive`.
+ * Calls `visit` for every entry of a zip's central directory, in its order
+ * (APPNOTE 6.3.10, sections 4.3.12 to 4.3.16), and passes on what it throws.
+ * Stricter than most readers, so that all of them, Python's zipfile included,
+ * see the same files: nothing may stand before the first entry, between
+ * directory and end records, or after the comment, and number and size of the
+ * entries must be true. Throws `BrokenArchive`.
  */
-export async function findCentralDirectory(handle: FileHandle): Promise<CentralDirectory> {
-  const directory = await readEndRecords(handle)
+export async function visitDirectory(source: ArchiveSource, visit: (member: ZipMember) => void): Promise<void> {
+  const directory = await readEndRecords(source)
   if (directory.entries === 0) throw new BrokenArchive('is an empty zip')
   if (directory.entries > MAX_ENTRIES) throw new BrokenArchive(`has more than ${MAX_ENTRIES} files`)
   if (directory.sizeBytes > MAX_DIRECTORY_BYTES) throw new BrokenArchive('has too long a list of files')
-  await walk(handle, directory)
-  return directory
+  await walk(source, directory, visit)
 }
 
 const END = { signature: 0x06054b50, sizeBytes: 22, disks: 4, entriesHere: 8, entries: 10, size: 12, offset: 16, commentLength: 20 }
 const MAX_COMMENT_BYTES = 0xffff
 const LOCATOR = { signature: 0x07064b50, sizeBytes: 20, recordOffset: 8 }
 const END64 = { signature: 0x06064b50, sizeBytes: 56, recordSize: 4, disks: 16, entriesHere: 24, entries: 32, size: 40, offset: 48 }
-const HEADER = { signature: 0x02014b50, sizeBytes: 46, nameLength: 28, extraLength: 30, commentLength: 32 }
+const HEADER = {
+  signature: 0x02014b50,
+  sizeBytes: 46,
+  flags: 8,
+  method: 10,
+  crc: 16,
+  compressedSize: 20,
+  size: 24,
+  nameLength: 28,
+  extraLength: 30,
+  commentLength: 32,
+  offset: 42,
+}
+const ENCRYPTED_FLAG = 1
+/** An extra field with the numbers that do not fit 32 bits; in the header they are all ones (APPNOTE 4.5.3). */
+const ZIP64_EXTRA = 1
+const ELSEWHERE = 0xffffffff
 
-async function readEndRecords(handle: FileHandle): Promise<CentralDirectory> {
-  const { size: fileSize } = await handle.stat()
-  const tail = await readAt(handle, Math.max(0, fileSize - END.sizeBytes - MAX_COMMENT_BYTES), fileSize)
+async function readEndRecords(source: ArchiveSource): Promise<CentralDirectory> {
+  const tail = await readAt(source, Math.max(0, source.size - END.sizeBytes - MAX_COMMENT_BYTES), source.size)
   const at = lastIndexOf(tail, END.signature)
   if (at === -1) throw new BrokenArchive('is not a zip archive, or is truncated')
   const end = tail.subarray(at)
@@ -45,19 +74,19 @@ async function readEndRecords(handle: FileHandle): Promise<CentralDirectory> {
   if (lastIndexOf(end, END64.signature) !== -1 || lastIndexOf(end, LOCATOR.signature) !== -1) {
     throw new BrokenArchive('is a zip archive with two ends')
   }
-  const endOffset = fileSize - end.length
+  const endOffset = source.size - end.length
   const entries = end.readUInt16LE(END.entries)
   const sizeBytes = end.readUInt32LE(END.size)
   const offset = end.readUInt32LE(END.offset)
-  if (entries === 0xffff || sizeBytes === 0xffffffff || offset === 0xffffffff) return await readEnd64(handle, endOffset)
+  if (entries === 0xffff || sizeBytes === ELSEWHERE || offset === ELSEWHERE) return await readEnd64(source, endOffset)
   return truthful({ offset, sizeBytes, entries }, end.readUInt16LE(END.entriesHere), end.readUInt32LE(END.disks), endOffset)
 }
 
 /** The 64-bit record must stand directly before its locator, and that before the end record. */
-async function readEnd64(handle: FileHandle, endOffset: number): Promise<CentralDirectory> {
+async function readEnd64(source: ArchiveSource, endOffset: number): Promise<CentralDirectory> {
   const recordOffset = endOffset - LOCATOR.sizeBytes - END64.sizeBytes
   if (recordOffset < 0) throw new BrokenArchive('is truncated')
-  const record = await readAt(handle, recordOffset, endOffset)
+  const record = await readAt(source, recordOffset, endOffset)
   const locator = record.subarray(END64.sizeBytes)
   if (
     locator.readUInt32LE(0) !== LOCATOR.signature ||
@@ -82,33 +111,85 @@ function truthful(directory: CentralDirectory, entriesHere: number, disks: numbe
   return directory
 }
 
-const WINDOW_BYTES = 128 * 1024
+/** Holds any header whole: its three lengths are 16 bits each. */
+const WINDOW_BYTES = 256 * 1024
 
-/** Hops from header to header: the entries must fill the directory to the byte. */
-async function walk(handle: FileHandle, directory: CentralDirectory): Promise<void> {
+/** Goes from header to header: the entries must fill the directory to the byte. */
+async function walk(source: ArchiveSource, directory: CentralDirectory, visit: (member: ZipMember) => void): Promise<void> {
   const end = directory.offset + directory.sizeBytes
   let position = directory.offset
   let window = Buffer.alloc(0)
   let windowOffset = position
-  for (let entry = 0; entry < directory.entries && position + HEADER.sizeBytes <= end; entry++) {
-    if (position + HEADER.sizeBytes > windowOffset + window.length) {
+  for (let entry = 0; entry < directory.entries; entry += 1) {
+    const inWindow = window.subarray(position - windowOffset)
+    const length = headerLength(inWindow)
+    if (length === undefined || length > inWindow.length) {
       windowOffset = position
-      window = await readAt(handle, position, Math.min(end, position + WINDOW_BYTES))
+      window = await readAt(source, position, Math.min(end, position + WINDOW_BYTES))
     }
     const header = window.subarray(position - windowOffset)
-    if (header.readUInt32LE(0) !== HEADER.signature) throw new BrokenArchive('is a zip archive with a damaged list of files')
-    position += HEADER.sizeBytes + header.readUInt16LE(HEADER.nameLength)
-    position += header.readUInt16LE(HEADER.extraLength) + header.readUInt16LE(HEADER.commentLength)
-    if (entry === directory.entries - 1 && position === end) return
+    const whole = headerLength(header)
+    if (header.length >= 4 && header.readUInt32LE(0) !== HEADER.signature) throw damagedList()
+    if (whole === undefined || whole > header.length) throw wrongLength()
+    visit(memberOf(header.subarray(0, whole)))
+    position += whole
   }
-  throw new BrokenArchive('is a zip archive whose list of files is shorter or longer than it claims')
+  if (position !== end) throw wrongLength()
 }
 
-async function readAt(handle: FileHandle, from: number, to: number): Promise<Buffer<ArrayBuffer>> {
-  const bytes = Buffer.alloc(to - from)
-  const { bytesRead } = await handle.read(bytes, 0, bytes.length, from)
-  if (bytesRead < bytes.length) throw new BrokenArchive('is truncated')
-  return bytes
+function wrongLength(): BrokenArchive {
+  return new BrokenArchive('is a zip archive whose list of files is shorter or longer than it claims')
+}
+
+function damagedList(): BrokenArchive {
+  return new BrokenArchive('is a zip archive with a damaged list of files')
+}
+
+/** Undefined when not even the fixed part is there. */
+function headerLength(header: Buffer): number | undefined {
+  if (header.length < HEADER.sizeBytes) return undefined
+  const lengths = [HEADER.nameLength, HEADER.extraLength, HEADER.commentLength]
+  return lengths.reduce((sum, at) => sum + header.readUInt16LE(at), HEADER.sizeBytes)
+}
+
+function memberOf(header: Buffer): ZipMember {
+  const extraStart = HEADER.sizeBytes + header.readUInt16LE(HEADER.nameLength)
+  const nameBytes = header.subarray(HEADER.sizeBytes, extraStart)
+  const extra = header.subarray(extraStart, extraStart + header.readUInt16LE(HEADER.extraLength))
+  const inHeader = [HEADER.size, HEADER.compressedSize, HEADER.offset].map((at) => header.readUInt32LE(at))
+  const [size = 0, compressedSize = 0, offset = 0] = inHeader.includes(ELSEWHERE) ? largeNumbers(inHeader, extra) : inHeader
+  return {
+    name: nameBytes.toString(),
+    nameBytes,
+    encrypted: (header.readUInt16LE(HEADER.flags) & ENCRYPTED_FLAG) !== 0,
+    method: header.readUInt16LE(HEADER.method),
+    crc: header.readUInt32LE(HEADER.crc),
+    compressedSize,
+    size,
+    offset,
+  }
+}
+
+/** The extra field has 64-bit numbers for just those that the header has not, in this order. */
+function largeNumbers(inHeader: readonly number[], extra: Buffer): number[] {
+  const large = extraField(extra, ZIP64_EXTRA)
+  let at = 0
+  return inHeader.map((number) => {
+    if (number !== ELSEWHERE) return number
+    if (large === undefined || at + 8 > large.length) return number // as large as it says, then: refused where it is read
+    at += 8
+    return Number(large.readBigUInt64LE(at - 8))
+  })
+}
+
+function extraField(extra: Buffer, wanted: number): Buffer | undefined {
+  for (let at = 0; at + 4 <= extra.length; ) {
+    const [id, length] = [extra.readUInt16LE(at), extra.readUInt16LE(at + 2)]
+    if (at + 4 + length > extra.length) throw damagedList()
+    if (id === wanted) return extra.subarray(at + 4, at + 4 + length)
+    at += 4 + length
+  }
+  return undefined
 }
 
 function lastIndexOf(bytes: Buffer, signature: number): number {

@@ -12,14 +12,11 @@ const NAME = 'blob-references'
  */
 export const blobReferences: Projection = {
   name: NAME,
-  shape: 1,
+  shape: 2,
   fold(change, rows) {
     const link = keys.link.match(change)?.after
     if (link === undefined) return
-    const path = change.segments.join('/')
-    const value = packValue(change.serial)
-    rows.put(`${link.sha256}\0${path}`, value)
-    if (link.coreMetadata !== undefined) rows.put(`${link.coreMetadata.sha256}\0${path}`, value)
+    rows.put(`${link.sha256}\0${change.segments.join('/')}`, packValue(change.serial))
   },
 }
 

@@ -31,8 +31,8 @@ export interface ReceivedBlob extends AsyncDisposable {
   readonly size: number
   /** Hex, by name: those asked for, and always `sha256`. */
   readonly digests: Readonly<Partial<Record<DigestName, string>>>
-  /** A local file with the bytes, to look into before the commit; gone afterwards. */
-  readonly tempPath: string
+  /** To look into before the commit or the disposal. Must be closed. */
+  open(): Promise<OpenBlob>
   /**
    * Makes it a blob: durable when this resolves, and pinned until disposal, so
    * that there is time to write the entry that names it.

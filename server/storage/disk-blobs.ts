@@ -6,7 +6,7 @@ import { BlobPins } from './blob-pins.js'
 import type { BlobStat, BlobStore, ListedBlob, OpenBlob, PinnedBlob, ReceivedBlob, ReceiveOptions } from './blob-store.js'
 import { ContentHasher } from './content-hash.js'
 import { FolderSync } from './folder-sync.js'
-import { openFile } from './open-file.js'
+import { openBytes, openFile } from './open-blob.js'
 import { streamChunks } from './stream-chunks.js'
 import { TempFile } from './temp-file.js'
 
@@ -59,6 +59,7 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
     let size = 0
     let pending: Buffer[] = []
     let pendingBytes = 0
+    let small: Buffer | undefined
     const flush = async (): Promise<void> => {
       const writing = temp.write(pending, pendingBytes)
       for (const chunk of pending) hash.update(chunk) // while the disk is busy
@@ -74,6 +75,7 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
         pendingBytes += chunk.length
         if (pendingBytes >= WRITE_BYTES) await flush()
       }
+      if (size < WRITE_BYTES) small = Buffer.concat(pending)
       if (pendingBytes > 0 || size === 0) await flush()
       temp.sync().catch(() => undefined) // while the caller looks into the file; a commit awaits it and hears of a failure
     } catch (error) {
@@ -81,7 +83,7 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
       throw storageError(error)
     }
     const found = hash.digest()
-    return new ReceivedFile({ sha256: found.sha256, size, digests: found, temp, place: (file) => this.#place(file, found.sha256) })
+    return new ReceivedFile({ sha256: found.sha256, size, digests: found, temp, bytes: small, place: (file) => this.#place(file, found.sha256) })
   }
 
   async putBytes(bytes: Uint8Array, { signal }: { readonly signal?: AbortSignal } = {}): Promise<PinnedBlob> {
@@ -192,6 +194,8 @@ interface ReceivedParts {
   readonly size: number
   readonly digests: ReceivedBlob['digests']
   readonly temp: TempFile
+  /** All of it, if it was small enough to be held anyway. */
+  readonly bytes: Buffer | undefined
   /** Renames the file into place and returns the pin. */
   readonly place: (temp: TempFile) => Promise<Disposable>
 }
@@ -200,7 +204,6 @@ class ReceivedFile implements ReceivedBlob {
   readonly sha256: string
   readonly size: number
   readonly digests: ReceivedBlob['digests']
-  readonly tempPath: string
   readonly #parts: ReceivedParts
   #placed: Promise<Disposable> | undefined
 
@@ -208,8 +211,12 @@ class ReceivedFile implements ReceivedBlob {
     this.sha256 = parts.sha256
     this.size = parts.size
     this.digests = parts.digests
-    this.tempPath = parts.temp.path
     this.#parts = parts
+  }
+
+  async open(): Promise<OpenBlob> {
+    const { bytes, temp } = this.#parts
+    return bytes === undefined ? openFile(temp.path) : openBytes(bytes)
   }
 
   async commit(): Promise<void> {

@@ -4,6 +4,7 @@ import type { Serial } from '#log-format/serial.js'
 import type { Stored } from '#log-format/values.js'
 import type { Database } from './database.js'
 import { mergeAt, scanned } from './past-scan.js'
+import { type ChangedKeys, RecentChanges } from './recent-changes.js'
 import type { Reader, ScannedKey } from './reader.js'
 import {
   endOfOldRows,
@@ -24,17 +25,16 @@ import {
  */
 export class Keyspace {
   readonly #db: Database
-  /** Newest serial that any write so far may have put into the rows. */
-  #newestStarted: Serial
+  readonly #recent: RecentChanges
 
   constructor(db: Database, head: Serial) {
     this.#db = db
-    this.#newestStarted = head
+    this.#recent = new RecentChanges(head)
   }
 
-  /** To be called before a batch with entries up to `serial` is handed to the database. */
-  writeStarts(serial: Serial): void {
-    this.#newestStarted = serial
+  /** To be called before a batch is handed to the database. */
+  writeStarts(entries: readonly ChangedKeys[]): void {
+    this.#recent.add(entries)
   }
 
   headRow(name: string): Uint8Array | undefined {
@@ -55,7 +55,7 @@ export class Keyspace {
   async #find<V>(key: Key<V>, serial: Serial): Promise<Stored<V> | undefined> {
     const name = keyName(key.family, key.segments)
     // The head row is read before the old ones: a commit in between moves a row from here to there, never back.
-    const settled = this.#newestStarted <= serial
+    const settled = this.#recent.isUnchangedSince(name, serial)
     const row = this.#db.get(keyRow(name))
     if (row !== undefined && stampOf(row) <= serial) return stored(row)
     if (settled) return undefined
@@ -76,7 +76,7 @@ export class Keyspace {
 
   async *#scanBatches<V>(range: KeyRange<V>, serial: Serial): AsyncGenerator<readonly ScannedKey<V>[]> {
     const { from, to } = nameRange(range.family, range.segments)
-    const settled = this.#newestStarted <= serial
+    const settled = this.#recent.newest <= serial
     const heads = { gte: keyRow(from), lt: keyRow(to) }
     if (settled) {
       for await (const rows of this.#db.batches(heads)) {

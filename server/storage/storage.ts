@@ -62,7 +62,7 @@ export class Storage implements AsyncDisposable {
       entries,
       vault: this.vault,
       projections: options.projections,
-      onStart: (serial) => this.#keyspace.writeStarts(serial),
+      onStart: (entries) => this.#keyspace.writeStarts(entries),
       onCommit: (committed) => this.#committed(committed),
       ensureRoom: roomCheck(options.folder, options.freeBytes ?? freeBytesOf),
     })

@@ -5,6 +5,7 @@ export class TempFile {
   readonly path: string
   #handle: FileHandle | undefined
   #synced: Promise<void> | undefined
+  #closing: Promise<void> | undefined
 
   constructor(path: string) {
     this.path = path
@@ -18,7 +19,7 @@ export class TempFile {
     if (bytesWritten < bytes) await this.#handle.writeFile(Buffer.concat(chunks).subarray(bytesWritten))
   }
 
-  /** Puts what was written on the disk; the file is closed then. Asked for again, it is the same work. */
+  /** Puts what was written on the disk; the file takes nothing more. Asked for again, it is the same work. */
   sync(): Promise<void> {
     this.#synced ??= this.#syncAndClose()
     return this.#synced
@@ -26,13 +27,19 @@ export class TempFile {
 
   /** Safe after anything that went wrong. */
   async remove(): Promise<void> {
+    await this.#synced?.catch(() => undefined)
+    await this.#closing
     await this.#close()
     await rm(this.path, { force: true })
   }
 
   async #syncAndClose(): Promise<void> {
-    await this.#handle?.sync()
-    await this.#close()
+    const handle = this.#handle
+    try {
+      await handle?.sync()
+    } finally {
+      this.#closing = this.#close().catch(() => undefined) // what was synced is safe: nobody has to wait for it
+    }
   }
 
   async #close(): Promise<void> {

@@ -33,7 +33,7 @@ interface BlobsInput extends VerifyTools {
   readonly blobs: VerifiableBlobs
 }
 
-/** Checks every blob that a current link names, for itself or for its core metadata; counts the others. */
+/** Checks every blob that a current link names; counts the others. */
 export async function verifyBlobs(input: BlobsInput): Promise<{ readonly blobs: number; readonly unnamedBlobs: number }> {
   const { fresh, blobs, report, progress } = input
   await noteNamedBlobs(fresh)
@@ -61,12 +61,10 @@ async function noteNamedBlobs(fresh: Database): Promise<void> {
     for (const [row, bytes] of rows) {
       const link = scanned<LinkValue | null>(nameOfKeyRow(row), bytes)
       const { path } = keys.link(keys.link.params(link.segments))
-      for (const content of [link.value, link.value?.coreMetadata]) {
-        if (!isContent(content)) continue
-        const { sha256, size } = content
-        notes.push({ type: 'put', key: `blob\0${sha256}\0${size}`, value: Buffer.from(path) })
-        notes.push({ type: 'put', key: `named\0${sha256}`, value: new Uint8Array() })
-      }
+      if (!isContent(link.value)) continue
+      const { sha256, size } = link.value
+      notes.push({ type: 'put', key: `blob\0${sha256}\0${size}`, value: Buffer.from(path) })
+      notes.push({ type: 'put', key: `named\0${sha256}`, value: new Uint8Array() })
     }
     await fresh.write(notes, { sync: false })
   }

@@ -33,8 +33,8 @@ export interface WriterOptions {
   readonly entries: EntryStore
   readonly vault: Vault
   readonly projections: readonly Projection[]
-  /** Called before a batch is written, with its last serial. */
-  readonly onStart: (serial: Serial) => void
+  /** Called before a batch is written. */
+  readonly onStart: (entries: readonly CommittedEntry[]) => void
   /** Called in the moment the head moves, before anybody is answered. */
   readonly onCommit: (entries: readonly CommittedEntry[]) => void
   /** Rejects with a refusal when the disk has no room for another batch. */
@@ -212,7 +212,7 @@ export class Writer {
     let failure = this.#failure
     if (failure === undefined) {
       try {
-        onStart(batch.head.serial)
+        onStart(batch.committed)
         await entries.append({ expected: entries.head.serial, entries: batch.entries, head: batch.head, rows: batch.operations })
         this.counts.batches += 1
         this.counts.entries += batch.entries.length

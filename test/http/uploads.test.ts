@@ -84,8 +84,9 @@ describe('forms as clients send them', () => {
     })
     const link = await linkOf('dev', 'twine-demo', '1.0', file.filename)
     expect(link).toMatchObject({ rel: 'releasefile', sha256: fields.sha256_digest, size: file.bytes.length, requiresPython: '>=3.8' })
-    const metadata = await server.deps.blobs.read(link?.coreMetadata?.sha256 ?? '')
-    expect(Buffer.from(metadata ?? []).toString()).toContain('Requires-Dist: six')
+    const metadata = await (await server.fetch(`/nina/dev/+f/${link?.dir}/${file.filename}.metadata`)).text()
+    expect(metadata).toContain('Requires-Dist: six')
+    expect(createHash('sha256').update(metadata).digest('hex')).toBe(link?.coreMetadata?.sha256)
   })
 
   test('uv publish: chunked, a metadata hash only, JSON preferred', async () => {

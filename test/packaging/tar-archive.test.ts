@@ -1,20 +1,13 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { findInTarGz } from '#server/packaging/tar-archive.js'
+import { openBytes } from '#server/storage/open-blob.js'
 import { noise } from '#test/support/archives.js'
 import { tarGz, type TarEntry } from '#test/support/tar-builder.js'
-
-const folder = await mkdtemp(join(tmpdir(), 'tar-archive-'))
-const path = join(folder, 'file.tar.gz')
-afterAll(() => rm(folder, { recursive: true }))
 
 const WANTED: TarEntry = { name: 'wanted', bytes: Buffer.from('here') }
 const MEGABYTE = 1024 * 1024
 
 async function find(entries: TarEntry[], maxInflatedBytes: number): Promise<Buffer | undefined> {
-  await writeFile(path, tarGz(entries))
-  return await findInTarGz(path, (name) => name === 'wanted', { limitBytes: 100, maxInflatedBytes })
+  return await findInTarGz(openBytes(tarGz(entries)), (name) => name === 'wanted', { limitBytes: 100, maxInflatedBytes })
 }
 
 describe('an archive that unpacks to more than is searched', () => {

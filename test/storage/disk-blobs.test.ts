@@ -52,6 +52,7 @@ test('leaves no temp file after a refusal, an abort or a commit', async () => {
   await expect(blobs.putBytes(content(5), { signal })).rejects.toThrow('gone')
   await using received = await blobs.receive(pieces(content(900_000), 65_536), { maxBytes: 900_000 })
   await received.commit()
+  for (const size of [5, 900_000]) await (await blobs.receive(pieces(content(size), 65_536), { maxBytes: 900_000 }))[Symbol.asyncDispose]()
   expect(await readdir(join(folder, '+tmp'))).toEqual([])
 })
 

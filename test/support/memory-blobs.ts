@@ -1,11 +1,9 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { Refusal } from '#log-format/api/refusal.js'
 import { BlobPins } from '#server/storage/blob-pins.js'
 import type { BlobStat, BlobStore, ListedBlob, OpenBlob, PinnedBlob, ReceivedBlob, ReceiveOptions } from '#server/storage/blob-store.js'
 import { ContentHasher } from '#server/storage/content-hash.js'
+import { openBytes } from '#server/storage/open-blob.js'
 import { streamChunks } from '#server/storage/stream-chunks.js'
 
 interface Content {
@@ -13,7 +11,7 @@ interface Content {
   readonly mtimeMs: number
 }
 
-/** Blobs in memory, for tests of what needs a store but no disk; only received ones pass through a temp folder. */
+/** Blobs in memory, for tests of what needs a store but no disk. */
 export class MemoryBlobs implements BlobStore {
   readonly #contents = new Map<string, Content>()
   readonly #pins = new BlobPins()
@@ -32,22 +30,16 @@ export class MemoryBlobs implements BlobStore {
     }
     const digests = hash.digest()
     const bytes = Buffer.concat(chunks)
-    const folder = await mkdtemp(join(tmpdir(), 'memory-blobs-'))
-    const tempPath = join(folder, 'content')
-    await writeFile(tempPath, bytes)
-    const removeTemp = (): Promise<void> => rm(folder, { recursive: true, force: true })
     let pin: Disposable | undefined
     return {
       sha256: digests.sha256,
       size,
       digests,
-      tempPath,
+      open: async () => openBytes(bytes),
       commit: async () => {
         pin ??= await this.#place(digests.sha256, bytes)
-        await removeTemp()
       },
       [Symbol.asyncDispose]: async () => {
-        await removeTemp()
         pin?.[Symbol.dispose]()
       },
     }
@@ -72,13 +64,7 @@ export class MemoryBlobs implements BlobStore {
 
   async open(sha256: string): Promise<OpenBlob | undefined> {
     const found = this.#contents.get(sha256)
-    return (
-      found && {
-        size: found.bytes.length,
-        read: async (buffer, position) => found.bytes.copy(buffer, 0, Math.min(position, found.bytes.length)),
-        close: async () => undefined,
-      }
-    )
+    return found && openBytes(found.bytes)
   }
 
   async read(sha256: string): Promise<Uint8Array | undefined> {

@@ -12,6 +12,8 @@ export interface ZipEntry {
   readonly size?: number
   readonly compressedSize?: number
   readonly localName?: string
+  /** Puts sizes and offset into an extra field of 64-bit numbers, where large archives have them. */
+  readonly zip64Extra?: boolean
   /** Extra field of the central directory. */
   readonly extra?: Uint8Array
 }
@@ -58,12 +60,21 @@ function header(entry: ZipEntry, packedSize: number, at: { local: true } | { loc
   common.writeUInt32LE(entry.size ?? entry.bytes.length, 18)
   common.writeUInt16LE(name.length, 22)
   if (at.local) return Buffer.concat([Buffer.from('PK\x03\x04', 'latin1'), common, name])
-  const extra = entry.extra ?? new Uint8Array()
+  const extra = entry.extra ?? (entry.zip64Extra === true ? zip64Extra([entry.bytes.length, packedSize, at.offset]) : new Uint8Array())
+  if (entry.zip64Extra === true) common.fill(0xff, 14, 22)
   const rest = Buffer.alloc(14)
   common.writeUInt16LE(extra.length, 24)
   rest.writeUInt32LE((0o100644 << 16) >>> 0, 6)
-  rest.writeUInt32LE(at.offset, 10)
+  rest.writeUInt32LE(entry.zip64Extra === true ? 0xffffffff : at.offset, 10)
   return Buffer.concat([Buffer.from('PK\x01\x02\x14\x03', 'latin1'), common, rest, name, extra])
+}
+
+function zip64Extra(numbers: readonly number[]): Buffer {
+  const extra = Buffer.alloc(4 + 8 * numbers.length)
+  extra.writeUInt16LE(1, 0)
+  extra.writeUInt16LE(8 * numbers.length, 2)
+  for (const [at, number] of numbers.entries()) extra.writeBigUInt64LE(BigInt(number), 4 + 8 * at)
+  return Buffer.concat([Buffer.from('feca020000ff', 'hex'), extra]) // behind a field of another kind
 }
 
 function endRecords(count: number, listSize: number, listOffset: number, options: ZipOptions): Buffer {

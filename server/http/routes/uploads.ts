@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Request, RequestHandler, Response } from 'express'
 import { Refusal } from '#log-format/api/refusal.js'
 import type { Origin } from '#log-format/entry.js'
@@ -5,7 +6,7 @@ import { keys } from '#log-format/keys.js'
 import type { Caller } from '#server/auth/caller.js'
 import type { IndexRef } from '#server/commands/lookups.js'
 import type { Placement } from '#server/commands/releases.js'
-import { checkMayUpload, checkUpload, registerVersion, uploadDocs, uploadFile } from '#server/commands/uploads.js'
+import { checkMayUpload, checkUpload, registerVersion, type StoredBlob, uploadDocs, uploadFile } from '#server/commands/uploads.js'
 import { agreeOnIdentity, mergeMetadata, metadataFromCore } from '#server/packaging/core-metadata.js'
 import { type ArchivedMetadata, readCoreMetadata } from '#server/packaging/dist-archive.js'
 import { normalizeProjectName } from '#server/packaging/project-name.js'
@@ -103,6 +104,7 @@ async function uploadRelease({ deps, index, caller, origin, form, pending }: Upl
 
   const metadata = archived.kind === 'absent' ? release.metadata : mergeMetadata(release.metadata, metadataFromCore(archived.metadata))
   const { requires_python: requiresPython } = metadata
+  const isWheel = filename.toLowerCase().endsWith('.whl')
   const file = {
     ...index,
     caller,
@@ -112,26 +114,36 @@ async function uploadRelease({ deps, index, caller, origin, form, pending }: Upl
     sha256: received.sha256,
     size: received.size,
     requiresPython: typeof requiresPython === 'string' && requiresPython !== '' ? requiresPython : undefined,
-    coreMetadata: undefined,
+    coreMetadata: isWheel && archived.kind === 'found' ? contentOf(archived.bytes) : undefined,
   }
   await checkUpload(deps.storage.reader(), file)
 
-  const isWheel = filename.toLowerCase().endsWith('.whl')
-  const [coreMetadata] = await Promise.all([
-    isWheel && archived.kind === 'found' ? pending.putBytes(archived.bytes) : undefined,
-    pending.commit(received),
-  ])
-  return deps.storage.transact(origin, (tx) => uploadFile(tx, { ...file, coreMetadata }))
+  await pending.commit(received)
+  return deps.storage.transact(origin, (tx) => uploadFile(tx, file))
+}
+
+/** Names what a wheel holds and `serve-metadata.ts` takes out of it again: there is nothing to store. */
+function contentOf(bytes: Uint8Array): StoredBlob {
+  return { sha256: createHash('sha256').update(bytes).digest('hex'), size: bytes.length }
 }
 
 /** What the archive says of itself. Refuses `invalid` what is none, or is one of another release. */
 async function inspectArchive(received: ReceivedBlob, filename: string, release: FormRelease): Promise<ArchivedMetadata> {
-  const archived = await readCoreMetadata(received.tempPath, filename)
+  const archived = await readArchive(received, filename)
   if (archived.kind === 'found') {
     const claimed = { project: release.name, version: release.version }
     agreeOnIdentity(archived.metadata, claimed, { normalizeName: normalizeProjectName, canonicalVersion: versionIdentity })
   }
   return archived
+}
+
+async function readArchive(received: ReceivedBlob, filename: string): Promise<ArchivedMetadata> {
+  const content = await received.open()
+  try {
+    return await readCoreMetadata(content, filename)
+  } finally {
+    await content.close()
+  }
 }
 
 async function uploadDocumentation({ deps, index, caller, origin, form, pending }: Upload): Promise<Uploaded> {

@@ -1,0 +1,30 @@
+import { Readable } from 'node:stream'
+import { BrokenArchive } from './broken-archive.js'
+
+/** The bytes of an archive, wherever they lie: read at any offset, never as a whole. */
+export interface ArchiveSource {
+  readonly size: number
+  /** Fills `buffer` from `position` on; fewer bytes than fit, or 0, only at the end. */
+  read(buffer: Uint8Array, position: number): Promise<number>
+}
+
+/** The bytes from `from` up to, not including, `to`. Throws `BrokenArchive` when there are fewer. */
+export async function readAt(source: ArchiveSource, from: number, to: number): Promise<Buffer<ArrayBuffer>> {
+  if (to > source.size) throw new BrokenArchive('is truncated')
+  const bytes = Buffer.allocUnsafe(to - from)
+  if ((await source.read(bytes, from)) < bytes.length) throw new BrokenArchive('is truncated')
+  return bytes
+}
+
+const PIECE_BYTES = 64 * 1024
+
+/** All bytes in order. Destroying the stream stops the reading, and so does the signal. */
+export function streamOf(source: ArchiveSource, signal?: AbortSignal): Readable {
+  async function* pieces(): AsyncGenerator<Buffer> {
+    for (let position = 0; position < source.size; position += PIECE_BYTES) {
+      signal?.throwIfAborted()
+      yield await readAt(source, position, Math.min(source.size, position + PIECE_BYTES))
+    }
+  }
+  return Readable.from(pieces(), { objectMode: false })
+}
