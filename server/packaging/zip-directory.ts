@@ -64,10 +64,7 @@ const ZIP64_EXTRA = 1
 const ELSEWHERE = 0xffffffff
 
 async function readEndRecords(source: ArchiveSource): Promise<CentralDirectory> {
-  const tail = await readAt(source, Math.max(0, source.size - END.sizeBytes - MAX_COMMENT_BYTES), source.size)
-  const at = lastIndexOf(tail, END.signature)
-  if (at === -1) throw new BrokenArchive('is not a zip archive, or is truncated')
-  const end = tail.subarray(at)
+  const end = (await endWithoutComment(source)) ?? (await endWithComment(source))
   if (end.length < END.sizeBytes || end.length !== END.sizeBytes + end.readUInt16LE(END.commentLength)) {
     throw new BrokenArchive('is a zip archive with something behind its end')
   }
@@ -80,6 +77,20 @@ async function readEndRecords(source: ArchiveSource): Promise<CentralDirectory> 
   const offset = end.readUInt32LE(END.offset)
   if (entries === 0xffff || sizeBytes === ELSEWHERE || offset === ELSEWHERE) return await readEnd64(source, endOffset)
   return truthful({ offset, sizeBytes, entries }, end.readUInt16LE(END.entriesHere), end.readUInt32LE(END.disks), endOffset)
+}
+
+/** What nearly all archives end with: it spares to read 64 KiB. */
+async function endWithoutComment(source: ArchiveSource): Promise<Buffer | undefined> {
+  const end = await readAt(source, Math.max(0, source.size - END.sizeBytes), source.size)
+  const isEnd = end.length === END.sizeBytes && lastIndexOf(end, END.signature) === 0 && end.readUInt16LE(END.commentLength) === 0
+  return isEnd ? end : undefined
+}
+
+async function endWithComment(source: ArchiveSource): Promise<Buffer> {
+  const tail = await readAt(source, Math.max(0, source.size - END.sizeBytes - MAX_COMMENT_BYTES), source.size)
+  const at = lastIndexOf(tail, END.signature)
+  if (at === -1) throw new BrokenArchive('is not a zip archive, or is truncated')
+  return tail.subarray(at)
 }
 
 /** The 64-bit record must stand directly before its locator, and that before the end record. */

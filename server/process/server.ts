@@ -52,7 +52,7 @@ const SWEEP_GRACE_MS = 60 * 60 * 1000
 
 /** Opens the server directory, initialises an empty one, and listens. Refuses what keeps it from doing so in a sentence. */
 export async function startServer(config: ServerConfig, surroundings: Surroundings): Promise<RunningServer> {
-  const { logger, now = Date.now, newRequestId = randomRequestId } = surroundings
+  const { logger, now = Date.now, newRequestId = requestIds() } = surroundings
   await using stack = new CloseStack()
   const storage = stack.use(await openStorage(config, logger))
   const hasher = new PasswordHasher(hashingCosts(config))
@@ -167,6 +167,12 @@ function sweepLater(storage: Storage, blobs: DiskBlobs, logger: Logger, now: () 
   }
 }
 
-function randomRequestId(): string {
-  return randomBytes(8).toString('hex')
+/** Sixteen hex digits: some that are new with each start, and a count. */
+function requestIds(): () => string {
+  const start = randomBytes(5).toString('hex')
+  let count = 0
+  return () => {
+    count = (count + 1) % 0x1000000
+    return start + count.toString(16).padStart(6, '0')
+  }
 }

@@ -59,7 +59,7 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
     let size = 0
     let pending: Buffer[] = []
     let pendingBytes = 0
-    let small: Buffer | undefined
+    let small: readonly Buffer[] | undefined
     const flush = async (): Promise<void> => {
       const writing = temp.write(pending, pendingBytes)
       for (const chunk of pending) hash.update(chunk) // while the disk is busy
@@ -75,7 +75,7 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
         pendingBytes += chunk.length
         if (pendingBytes >= WRITE_BYTES) await flush()
       }
-      if (size < WRITE_BYTES) small = Buffer.concat(pending)
+      if (size < WRITE_BYTES) small = pending
       if (pendingBytes > 0 || size === 0) await flush()
       temp.sync().catch(() => undefined) // while the caller looks into the file; a commit awaits it and hears of a failure
     } catch (error) {
@@ -83,7 +83,7 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
       throw storageError(error)
     }
     const found = hash.digest()
-    return new ReceivedFile({ sha256: found.sha256, size, digests: found, temp, bytes: small, place: (file) => this.#place(file, found.sha256) })
+    return new ReceivedFile({ sha256: found.sha256, size, digests: found, temp, chunks: small, place: (file) => this.#place(file, found.sha256) })
   }
 
   async putBytes(bytes: Uint8Array, { signal }: { readonly signal?: AbortSignal } = {}): Promise<PinnedBlob> {
@@ -195,7 +195,7 @@ interface ReceivedParts {
   readonly digests: ReceivedBlob['digests']
   readonly temp: TempFile
   /** All of it, if it was small enough to be held anyway. */
-  readonly bytes: Buffer | undefined
+  readonly chunks: readonly Buffer[] | undefined
   /** Renames the file into place and returns the pin. */
   readonly place: (temp: TempFile) => Promise<Disposable>
 }
@@ -215,8 +215,8 @@ class ReceivedFile implements ReceivedBlob {
   }
 
   async open(): Promise<OpenBlob> {
-    const { bytes, temp } = this.#parts
-    return bytes === undefined ? openFile(temp.path) : openBytes(bytes)
+    const { chunks, temp } = this.#parts
+    return chunks === undefined ? openFile(temp.path) : openBytes(...chunks)
   }
 
   async commit(): Promise<void> {

@@ -25,14 +25,24 @@ export async function openFile(path: string): Promise<OpenBlob> {
   }
 }
 
-/** Bytes in memory as a blob that is open. */
-export function openBytes(bytes: Uint8Array): OpenBlob {
+/** Bytes in memory, one chunk after the other, as a blob that is open. */
+export function openBytes(...chunks: readonly Uint8Array[]): OpenBlob {
+  const size = chunks.reduce((sum, { length }) => sum + length, 0)
   return {
-    size: bytes.length,
+    size,
     read: async (buffer, position) => {
-      const piece = bytes.subarray(position, position + buffer.length)
-      buffer.set(piece)
-      return piece.length
+      let filled = 0
+      let start = 0
+      for (const chunk of chunks) {
+        const from = Math.max(0, position + filled - start)
+        start += chunk.length
+        if (from >= chunk.length) continue
+        const piece = chunk.subarray(from, from + buffer.length - filled)
+        buffer.set(piece, filled)
+        filled += piece.length
+        if (filled === buffer.length) break
+      }
+      return filled
     },
     close: async () => undefined,
   }
