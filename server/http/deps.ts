@@ -7,6 +7,7 @@ import type { DiskBlobs } from '#server/storage/disk-blobs.js'
 import type { Storage } from '#server/storage/storage.js'
 import type { TrustedProxies } from './peers.js'
 import type { ProjectPages } from './project-pages.js'
+import type { PublicFiles } from './public-files.js'
 import type { NodeIdentity } from './respond.js'
 import type { SmallFileCache } from './small-file-cache.js'
 import type { OutsideUrl } from './urls.js'
@@ -36,6 +37,7 @@ export interface Deps {
   readonly authenticator: Authenticator
   readonly hasher: PasswordHasher
   readonly pages: ProjectPages
+  readonly files: PublicFiles
   readonly smallFiles: SmallFileCache
   readonly outsideUrl: (request: IncomingMessage) => OutsideUrl
   readonly proxies: TrustedProxies

@@ -32,8 +32,9 @@ export interface FileSource {
  */
 export async function sendFile(req: IncomingMessage, res: ServerResponse, file: FileBody, from: FileSource): Promise<void> {
   const validators = { etag: `"${file.sha256}"`, lastModifiedMs: file.lastModifiedMs }
-  const headers: OutgoingHttpHeaders = { ...file.headers, ETag: validators.etag, 'Accept-Ranges': 'bytes' }
-  if (file.lastModifiedMs !== undefined) headers['Last-Modified'] = formatHttpDate(file.lastModifiedMs)
+  const headers: OutgoingHttpHeaders = {}
+  const common = fileHeaders(file)
+  for (let at = 0; at < common.length; at += 2) headers[common[at] ?? ''] = common[at + 1]
   if (isNotModified(req.headers, validators)) {
     res.writeHead(304, headers).end()
     return
@@ -54,6 +55,15 @@ export async function sendFile(req: IncomingMessage, res: ServerResponse, file: 
   if (req.method === 'HEAD') await sendHead(res, head, file, from)
   else if (file.size <= SMALL_FILE_BYTES) await sendSmall(res, head, file, bytes, from)
   else await sendLarge(res, head, file, bytes, from)
+}
+
+/** The headers of every answer with or about the file, names and values in turn. */
+export function fileHeaders({ sha256, lastModifiedMs, headers = {} }: FileBody): string[] {
+  return [
+    ...Object.entries(headers).flat(),
+    ...['ETag', `"${sha256}"`, 'Accept-Ranges', 'bytes'],
+    ...(lastModifiedMs === undefined ? [] : ['Last-Modified', formatHttpDate(lastModifiedMs)]),
+  ]
 }
 
 interface Head {

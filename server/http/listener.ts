@@ -9,8 +9,8 @@ const HEADERS_TIMEOUT_MS = 60_000
 const KEEP_ALIVE_MS = 75_000
 
 /**
- * The HTTP server, not yet listening. Cached pages are answered before
- * Express sees the request. Express gives requests and replies a prototype of
+ * The HTTP server, not yet listening. Cached pages and
+ * files are answered before Express sees the request. Express gives requests and replies a prototype of
  * its own; here they are born with it, as swapping it later makes every
  * access on them slow.
  */
@@ -29,7 +29,7 @@ export function createListener(deps: Deps, app: Express): Server {
       keepAliveTimeout: KEEP_ALIVE_MS,
     },
     (request, response) => {
-      if (!deps.pages.answer(request, response)) app(request, response)
+      if (!deps.pages.answer(request, response) && !deps.files.answer(request, response)) app(request, response)
     },
   )
   acceptPush(server)

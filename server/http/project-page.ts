@@ -6,6 +6,7 @@ import type { FileRun } from '#server/stages/live-project.js'
 import type { Contribution } from '#server/stages/live-pages.js'
 import { compareProjectVersions, type ProjectFile, type ProjectVersion, simpleFile } from '#server/stages/project-files.js'
 import type { SimpleAnswer } from './negotiate.js'
+import { type PageBody, pageBody } from './page-body.js'
 
 /** How the links of a page begin. */
 export interface LinkBase {
@@ -33,7 +34,7 @@ const MOST_RENDERINGS = 6
 const SEPARATOR = Buffer.from(JSON_SEPARATOR)
 
 /** The bytes of a project page, put together from runs of files that are rendered once. */
-export function renderProjectPage(input: ProjectPageInput): Buffer {
+export function renderProjectPage(input: ProjectPageInput): PageBody {
   const { ref, project, contributions, answer } = input
   const isJson = answer.spelling === 'json'
   const pieces: Buffer[] = []
@@ -51,7 +52,7 @@ export function renderProjectPage(input: ProjectPageInput): Buffer {
     ? openProjectJson({ name: project, versions: mergedVersions(contributions) })
     : openProjectHtml({ title: `${ref.user}/${ref.index}: links for ${project}` })
   const foot = isJson ? CLOSE_PROJECT_JSON : CLOSE_PROJECT_HTML
-  return Buffer.concat([Buffer.from(head), ...pieces, Buffer.from(foot)])
+  return pageBody([Buffer.from(head), ...pieces, Buffer.from(foot)])
 }
 
 /** Strong, and the same wherever the same data is shown the same way. `serials` are those of all it rests on. */

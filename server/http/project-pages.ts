@@ -7,12 +7,14 @@ import { readProjectFiles } from '#server/stages/project-files.js'
 import type { Storage } from '#server/storage/storage.js'
 import { etagMatches, PAGE_CACHE_CONTROL } from './caching.js'
 import { negotiateSimple, SIMPLE_VARY, type SimpleAnswer } from './negotiate.js'
+import { endWith, type PageBody } from './page-body.js'
 import { type LinkBase, pageEtag, renderProjectPage } from './project-page.js'
-import type { NodeIdentity } from './respond.js'
+import { addressKey, originalUrl } from './original-url.js'
+import { type NodeIdentity, nodeHeaders } from './respond.js'
 
 /** A page ready to be sent. */
 export interface ProjectPage {
-  readonly body: Buffer
+  readonly body: PageBody
   readonly etag: string
   readonly contentType: string
 }
@@ -139,7 +141,7 @@ export class ProjectPages implements Disposable {
       return
     }
     response.writeHead(200, [...headers, 'X-DEVPI-SERIAL', serial, 'Content-Length', String(body.length)])
-    response.end(request.method === 'HEAD' ? undefined : body)
+    endWith(response, body)
   }
 
   #headText(): string {
@@ -183,30 +185,13 @@ function pageHeaders(node: NodeIdentity, page: { readonly etag: string; readonly
     ...['ETag', page.etag],
     ...['Cache-Control', PAGE_CACHE_CONTROL],
     ...['Vary', SIMPLE_VARY],
-    ...['X-DEVPI-API-VERSION', '2'],
-    ...['X-DEVPI-SERVER-VERSION', node.serverVersion],
-    ...['X-DEVPI-UUID', node.uuid],
-    ...['X-DEVPI-MASTER-UUID', node.primaryUuid],
-    ...['X-DEVPI-PRIMARY-UUID', node.primaryUuid],
+    ...nodeHeaders(node),
   ]
-}
-
-const originalUrls = new WeakMap<IncomingMessage, string>()
-
-/** Remembers the address as the client wrote it, before routing takes it apart. */
-export function noteOriginalUrl(request: IncomingMessage): void {
-  if (request.url !== undefined) originalUrls.set(request, request.url)
-}
-
-function originalUrl(request: IncomingMessage): string | undefined {
-  return originalUrls.get(request)
 }
 
 /** The address as the client wrote it, with what else decides how it is read. */
 function cacheKey(request: IncomingMessage, url: string, answer: SimpleAnswer): string {
-  const { 'x-outside-url': outside, 'x-forwarded-prefix': prefix } = request.headers
-  const plain = `${answer.contentType}${answer.installer ? ' ' : '\t'}${url}`
-  return outside === undefined && prefix === undefined ? plain : `${plain}\n${String(outside)}\n${String(prefix)}`
+  return `${answer.contentType}${answer.installer ? ' ' : '\t'}${addressKey(request, url)}`
 }
 
 function nameOf(ref: IndexRef): string {

@@ -28,11 +28,19 @@ export interface ResultReply {
 
 /** Sets the headers that belong on every reply of the application, refusals and faults too; before anything is sent. */
 export function setNodeHeaders(response: ServerResponse, node: NodeIdentity): void {
-  response.setHeader('X-DEVPI-API-VERSION', API_VERSION)
-  response.setHeader('X-DEVPI-SERVER-VERSION', node.serverVersion)
-  response.setHeader('X-DEVPI-UUID', node.uuid)
-  response.setHeader('X-DEVPI-MASTER-UUID', node.primaryUuid)
-  response.setHeader('X-DEVPI-PRIMARY-UUID', node.primaryUuid)
+  const headers = nodeHeaders(node)
+  for (let at = 0; at < headers.length; at += 2) response.setHeader(headers[at] ?? '', headers[at + 1] ?? '')
+}
+
+/** Those headers, names and values in turn. */
+export function nodeHeaders(node: NodeIdentity): string[] {
+  return [
+    ...['X-DEVPI-API-VERSION', API_VERSION],
+    ...['X-DEVPI-SERVER-VERSION', node.serverVersion],
+    ...['X-DEVPI-UUID', node.uuid],
+    ...['X-DEVPI-MASTER-UUID', node.primaryUuid],
+    ...['X-DEVPI-PRIMARY-UUID', node.primaryUuid],
+  ]
 }
 
 /** Says which serial the reply is about. A page that streams sets it before its first byte. */

@@ -11,7 +11,7 @@ import type { Reader } from '#server/storage/reader.js'
 import { callerOf } from './authenticate.js'
 import { FILE_CACHE_CONTROL, formatHttpDate, RESTRICTED_FILE_CACHE_CONTROL } from './caching.js'
 import type { Deps } from './deps.js'
-import { sendFile } from './file-body.js'
+import { type FileBody, sendFile } from './file-body.js'
 import { metadataOfWheel } from './wheel-metadata.js'
 import { wantsJson } from './negotiate.js'
 import { sendResult, setSerial } from './respond.js'
@@ -47,22 +47,21 @@ export async function serveFile(
     sendResult(response, { type: 'releasefilemeta', result: metaOf(served.file), serial: reader.serial })
     return
   }
-  await sendFile(
-    request,
-    response,
-    {
-      sha256: served.sha256,
-      size: served.size,
-      contentType: contentTypeOf(ref.basename),
-      lastModifiedMs: served.lastModified,
-      headers: { 'Cache-Control': settings?.acl_read === undefined ? FILE_CACHE_CONTROL : RESTRICTED_FILE_CACHE_CONTROL },
-    },
-    { blobs: served.blobs ?? deps.blobs, cache: deps.smallFiles, idleTimeoutMs: deps.limits.idleTimeoutMs },
-  )
+  const isPublic = settings?.acl_read === undefined
+  const file: FileBody = {
+    sha256: served.sha256,
+    size: served.size,
+    contentType: contentTypeOf(ref.basename),
+    lastModifiedMs: served.lastModified,
+    headers: { 'Cache-Control': isPublic ? FILE_CACHE_CONTROL : RESTRICTED_FILE_CACHE_CONTROL },
+  }
+  const source = { blobs: served.blobs ?? deps.blobs, cache: deps.smallFiles, idleTimeoutMs: deps.limits.idleTimeoutMs }
+  await sendFile(request, response, file, source)
+  if (isPublic && reader === current) await deps.files.remember(request, { ref, project: served.project, file, reader })
 }
 
 /** A content to send, and the file it is unless it lies beside one. */
-interface Served extends Pick<FileValue, 'sha256' | 'size' | 'lastModified'> {
+interface Served extends Pick<FileValue, 'sha256' | 'size' | 'lastModified' | 'project'> {
   readonly file?: FileValue
   /** Where it is, unless it is a blob. */
   readonly blobs?: Pick<BlobStore, 'open'>
@@ -70,7 +69,7 @@ interface Served extends Pick<FileValue, 'sha256' | 'size' | 'lastModified'> {
 
 async function fileAt(reader: Reader, ref: FileRef): Promise<Served> {
   const file = await requireFile(reader, ref)
-  return { sha256: file.sha256, size: file.size, lastModified: file.lastModified, file }
+  return { ...file, file }
 }
 
 /** Of a file that has a name: `.metadata` alone lies beside nothing. */
@@ -85,7 +84,7 @@ async function metadataAt(deps: Deps, reader: Reader, ref: FileRef): Promise<Ser
   const metadata = links.find(({ link }) => link.coreMetadata !== undefined)?.link.coreMetadata
   if (metadata === undefined) throw noSuchFile()
   const blobs = metadataOfWheel(deps.blobs, { sha256: file.sha256, filename: fileRef.basename })
-  return { ...metadata, lastModified: file.lastModified, blobs }
+  return { ...metadata, lastModified: file.lastModified, project: file.project, blobs }
 }
 
 async function requireFile(reader: Reader, ref: FileRef): Promise<FileValue> {

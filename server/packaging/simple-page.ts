@@ -14,15 +14,15 @@ export interface SimpleFile {
   readonly url: string
   readonly hashes: Hashes
   /** PEP 345 specifier; absent when the release states none. */
-  readonly requiresPython?: string
+  readonly requiresPython?: string | undefined
   /** Bytes. */
   readonly size?: number
   /** ms since the epoch, UTC; written as RFC 3339 with a `Z`. */
   readonly uploadTime?: number
   /** PEP 592: `true`, or the reason, which may be empty. Absent: not yanked. */
-  readonly yanked?: true | string
+  readonly yanked?: true | string | undefined
   /** PEP 658 and 714: `true`, or the hashes of `{url}.metadata`. */
-  readonly coreMetadata?: true | Hashes
+  readonly coreMetadata?: true | Hashes | undefined
   /** PEP 740: URL of the provenance object. */
   readonly provenance?: string
   /** Which index the file belongs to, `user/index`; shown in HTML before the anchor, not part of JSON. */

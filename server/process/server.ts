@@ -13,6 +13,7 @@ import type { Deps } from '#server/http/deps.js'
 import { createListener } from '#server/http/listener.js'
 import { trustProxies } from '#server/http/peers.js'
 import { ProjectPages } from '#server/http/project-pages.js'
+import { PublicFiles } from '#server/http/public-files.js'
 import { SmallFileCache } from '#server/http/small-file-cache.js'
 import { outsideUrls } from '#server/http/urls.js'
 import { isBlobNamed } from '#server/projections/blob-references.js'
@@ -62,6 +63,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const proxies = trustProxies(config.trustedProxies)
   const node = { serverVersion: packageVersion(), uuid: storage.nodeId, primaryUuid: storage.nodeId }
   const pages = stack.use(new ProjectPages(storage, node))
+  const smallFiles = new SmallFileCache({})
   const address = { port: config.port }
   const deps: Deps = {
     storage,
@@ -79,7 +81,8 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
       throttle: new LoginThrottle({ now }),
       now,
     }),
-    smallFiles: new SmallFileCache({}),
+    smallFiles,
+    files: stack.use(new PublicFiles(storage, node, smallFiles)),
     outsideUrl: outsideUrls({ proxies, ...(config.outsideUrl !== undefined && { outsideUrl: config.outsideUrl }) }),
     policy: config.restrictModify === undefined ? { signUp: 'open' } : { signUp: 'closed', managers: config.restrictModify },
     limits: { maxUploadBytes: config.maxRequestBodyBytes, idleTimeoutMs: IDLE_TIMEOUT_MS },

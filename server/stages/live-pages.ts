@@ -83,6 +83,7 @@ export function isCurrent({ cells, serials }: Basis): boolean {
   return true
 }
 
-function basisOf(cells: readonly ChangeCell[]): Basis {
+/** What rests on these cells as they are now. */
+export function basisOf(cells: readonly ChangeCell[]): Basis {
   return { cells, serials: cells.map(({ serial }) => serial) }
 }

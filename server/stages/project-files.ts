@@ -43,15 +43,19 @@ export async function readProjectFiles(reader: Reader, ref: ProjectRef): Promise
   if ((await reader.get(keys.project(ref))) === undefined) return undefined
 
   const versions = new Map<string, ProjectVersion>()
-  for await (const { segments, value } of reader.scan(keys.version.under(user, index, project))) {
-    const [, , , version = ''] = segments
-    versions.set(version, { version, key: versionSortKey(version), yanked: value.yanked })
+  for await (const batch of reader.scanBatches(keys.version.under(user, index, project))) {
+    for (const { segments, value } of batch) {
+      const version = segments[3] ?? ''
+      versions.set(version, { version, key: versionSortKey(version), yanked: value.yanked })
+    }
   }
   const files: ProjectFile[] = []
-  for await (const { segments, value } of reader.scan(keys.link.under(user, index, project))) {
-    const [, , , version = '', basename = ''] = segments
-    const file = projectFile(basename, version, versions.get(version)?.key, value)
-    if (file !== undefined) files.push(file)
+  for await (const batch of reader.scanBatches(keys.link.under(user, index, project))) {
+    for (const { segments, value } of batch) {
+      const version = segments[3] ?? ''
+      const file = projectFile(segments[4] ?? '', version, versions.get(version)?.key, value)
+      if (file !== undefined) files.push(file)
+    }
   }
   return { files: files.sort(compareFiles), versions }
 }
@@ -95,6 +99,9 @@ export function compareTexts(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
 }
 
+/** Stands in a URL as it is. */
+const PLAIN = /^[\w.-]*$/
+
 /** The file as a simple page has it. `folderUrl` is the URL of the owning index, with a slash behind. */
 export function simpleFile(
   file: ProjectFile,
@@ -103,13 +110,13 @@ export function simpleFile(
   const yanked = file.yanked ?? owner.versionYanked
   return {
     filename: file.basename,
-    url: `${owner.folderUrl}+f/${file.dir}/${encodeURIComponent(file.basename)}`,
+    url: `${owner.folderUrl}+f/${file.dir}/${PLAIN.test(file.basename) ? file.basename : encodeURIComponent(file.basename)}`,
     hashes: { sha256: file.sha256 },
     size: file.size,
     uploadTime: file.time,
     owner: owner.name,
-    ...(file.requiresPython !== undefined && { requiresPython: file.requiresPython }),
-    ...(yanked !== undefined && { yanked }),
-    ...(file.coreMetadata !== undefined && { coreMetadata: { sha256: file.coreMetadata } }),
+    requiresPython: file.requiresPython,
+    yanked,
+    coreMetadata: file.coreMetadata === undefined ? undefined : { sha256: file.coreMetadata },
   }
 }

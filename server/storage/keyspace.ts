@@ -47,6 +47,7 @@ export class Keyspace {
       get: async (key) => (await this.#find(key, serial))?.value,
       find: (key) => this.#find(key, serial),
       scan: (range) => this.#scan(range, serial),
+      scanBatches: (range) => this.#scanBatches(range, serial),
       existed: async (key) =>
         (await this.#find(key, serial)) !== undefined || (await this.#oldRowUpTo(keyName(key.family, key.segments), serial)) !== undefined,
     }

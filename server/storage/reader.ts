@@ -15,6 +15,8 @@ export interface Reader {
   find<V>(key: Key<V>): Promise<Stored<V> | undefined>
   /** In the byte order of the segments. */
   scan<V>(range: KeyRange<V>): AsyncIterable<ScannedKey<V>>
+  /** The same in batches of any size: a step for each key costs more than to read it. */
+  scanBatches<V>(range: KeyRange<V>): AsyncIterable<readonly ScannedKey<V>[]>
   /** Whether the key had a value at this serial or at any before it. */
   existed(key: Key<unknown>): Promise<boolean>
 }

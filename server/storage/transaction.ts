@@ -126,6 +126,10 @@ export class OpenTransaction implements Transaction {
     }
   }
 
+  async *scanBatches<V>(range: KeyRange<V>): AsyncGenerator<readonly ScannedKey<V>[]> {
+    for await (const key of this.scan(range)) yield [key]
+  }
+
   set<V>(key: Key<V>, value: V): void {
     this.#assertOpen()
     const name = keyName(key.family, key.segments)

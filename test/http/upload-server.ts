@@ -20,6 +20,7 @@ import { drainOrClose, RequestAborted } from '#server/http/request-body.js'
 import { setNodeHeaders, setSerial } from '#server/http/respond.js'
 import { fileRoutes } from '#server/http/routes/files.js'
 import { postToIndex } from '#server/http/routes/uploads.js'
+import { PublicFiles } from '#server/http/public-files.js'
 import { SmallFileCache } from '#server/http/small-file-cache.js'
 import { outsideUrls } from '#server/http/urls.js'
 import { ALL_PROJECTIONS } from '#server/projections/all.js'
@@ -123,6 +124,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
   const hasher = new PasswordHasher({ memoryKib: 8, iterations: 1, parallelism: 1, concurrency: 1 })
   const proxies = trustProxies([])
   const node = { serverVersion: '1', uuid: storage.nodeId, primaryUuid: storage.nodeId }
+  const smallFiles = new SmallFileCache()
   let requests = 0
   return {
     storage,
@@ -140,7 +142,8 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
       now: Date.now,
     }),
     pages: new ProjectPages(storage, node),
-    smallFiles: new SmallFileCache(),
+    smallFiles,
+    files: new PublicFiles(storage, node, smallFiles),
     outsideUrl: outsideUrls({ proxies }),
     policy: { signUp: 'open' },
     limits: { maxUploadBytes: 4_000_000, idleTimeoutMs: 10_000, ...limits },

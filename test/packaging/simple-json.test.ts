@@ -43,7 +43,8 @@ test.each<[string, Partial<SimpleFile>, object]>([
 
 test('a page names its version, the project and all versions', () => {
   const page: ProjectPage = { name: 'demo', versions: ['1.0', '2.0'], files: [plain] }
-  const wanted: SimpleProjectJson = { meta: { 'api-version': '1.4' }, name: 'demo', versions: ['1.0', '2.0'], files: [plain] }
+  const { filename, url, hashes } = plain
+  const wanted: SimpleProjectJson = { meta: { 'api-version': '1.4' }, name: 'demo', versions: ['1.0', '2.0'], files: [{ filename, url, hashes }] }
   expect(JSON.parse(String(renderProjectJson(page)))).toEqual(wanted)
 })
 

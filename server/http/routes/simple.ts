@@ -12,8 +12,9 @@ import { indexPath, projectPath } from '../params.js'
 import { pastSerial } from '../past-serial.js'
 import { streamProjectList } from '../project-list.js'
 import type { LinkBase } from '../project-page.js'
+import { endWith } from '../page-body.js'
 import { redirectTo } from '../redirect.js'
-import { sendBody, setSerial } from '../respond.js'
+import { setSerial } from '../respond.js'
 import { noUpstreamYet } from './indexes.js'
 import { joinUrl, linkPrefix, relativeUrl, wantsAbsoluteUrls } from '../urls.js'
 
@@ -109,7 +110,8 @@ async function sendPage(deps: Deps, req: Request, res: Response, serial: Serial 
   if (page === undefined) throw new Refusal('not-found', `The project ${ref.project} does not exist.`)
   setPageHeaders(res, stage, page)
   if (etagMatches(req.headers['if-none-match'], page.etag)) return void res.status(304).end()
-  sendBody(res, 200, page.body, {})
+  res.writeHead(200, { 'Content-Length': page.body.length })
+  endWith(res, page.body)
 }
 
 /** Opens the stage, anew when its settings changed before the answer was found. */

@@ -1,0 +1,18 @@
+import type { IncomingMessage } from 'node:http'
+
+const originalUrls = new WeakMap<IncomingMessage, string>()
+
+/** Remembers the address as the client wrote it, before routing takes it apart. */
+export function noteOriginalUrl(request: IncomingMessage): void {
+  if (request.url !== undefined) originalUrls.set(request, request.url)
+}
+
+export function originalUrl(request: IncomingMessage): string | undefined {
+  return originalUrls.get(request)
+}
+
+/** The address as the client wrote it, with what else decides which one it is. */
+export function addressKey({ headers }: IncomingMessage, url: string): string {
+  const { 'x-outside-url': outside, 'x-forwarded-prefix': prefix } = headers
+  return outside === undefined && prefix === undefined ? url : `${url}\n${String(outside)}\n${String(prefix)}`
+}
