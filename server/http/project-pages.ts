@@ -21,8 +21,9 @@ export interface ProjectPage {
 
 interface CachedPage extends ProjectPage {
   readonly basis: Basis
-  /** Names and values in turn, all but the serial. */
-  readonly headers: readonly string[]
+  /** Names and values in turn; the last value is the serial, set anew for each reply. */
+  readonly whole: string[]
+  readonly notModified: string[]
   /** Asked for since the eviction last came by. */
   used: boolean
 }
@@ -127,21 +128,21 @@ export class ProjectPages implements Disposable {
     const body = renderProjectPage({ ref: stage, project, links, answer, contributions })
     const order = contributions.map(({ ref }) => nameOf(ref))
     const etag = pageEtag(answer, [links.key, nameOf(stage), project, ...order, ...basis.serials])
-    const headers = pageHeaders(this.#node, { etag, contentType: answer.contentType })
-    return { body, etag, contentType: answer.contentType, basis, headers, used: true }
+    const { contentType } = answer
+    const notModified = [...pageHeaders(this.#node, { etag, contentType }), 'X-DEVPI-SERIAL', '']
+    const whole = ['Content-Length', String(body.length), ...notModified]
+    return { body, etag, contentType, basis, whole, notModified, used: true }
   }
 
   #send(request: IncomingMessage, response: ServerResponse, page: CachedPage): void {
-    const { headers, body, etag } = page
-    const serial = this.#headText()
+    const { whole, notModified, body, etag } = page
     const ifNoneMatch = request.headers['if-none-match']
-    if (ifNoneMatch !== undefined && etagMatches(ifNoneMatch, etag)) {
-      response.writeHead(304, [...headers, 'X-DEVPI-SERIAL', serial])
-      response.end()
-      return
-    }
-    response.writeHead(200, [...headers, 'X-DEVPI-SERIAL', serial, 'Content-Length', String(body.length)])
-    endWith(response, body)
+    const isKnown = ifNoneMatch !== undefined && etagMatches(ifNoneMatch, etag)
+    const headers = isKnown ? notModified : whole
+    headers[headers.length - 1] = this.#headText()
+    response.writeHead(isKnown ? 304 : 200, headers)
+    if (isKnown) response.end()
+    else endWith(response, body)
   }
 
   #headText(): string {
