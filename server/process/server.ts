@@ -48,6 +48,7 @@ export interface RunningServer extends AsyncDisposable {
 const IDLE_TIMEOUT_MS = 120_000
 /** Running requests have this long to end when the server stops. */
 const STOP_TIMEOUT_MS = 30_000
+const STOP_CHECK_MS = 50
 /** Blobs younger than this may belong to an upload that goes on. */
 const SWEEP_GRACE_MS = 60 * 60 * 1000
 
@@ -141,8 +142,11 @@ function listen(server: Server, { host, port }: ServerConfig): Promise<void> {
 async function stop(server: Server): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => { resolve() }))
   server.closeIdleConnections()
+  // A connection whose request ends now is kept open for a next one, which nobody would answer.
+  const idle = setInterval(() => { server.closeIdleConnections() }, STOP_CHECK_MS)
   const timer = setTimeout(() => { server.closeAllConnections() }, STOP_TIMEOUT_MS)
   await closed
+  clearInterval(idle)
   clearTimeout(timer)
 }
 
