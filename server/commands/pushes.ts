@@ -3,6 +3,7 @@ import { keys } from '#log-format/keys.js'
 import type { LinkLogEntry, LinkValue, StageIndexValue } from '#log-format/values.js'
 import type { Caller } from '#server/auth/caller.js'
 import { authorize } from '#server/auth/permissions.js'
+import type { Reader } from '#server/storage/reader.js'
 import type { Transaction } from '#server/storage/transaction.js'
 import { type LinkRef } from './index-contents.js'
 import { filePath, findVersion, indexName, type IndexRef, requireIndex, requireStage, splitDir, type VersionRef } from './lookups.js'
@@ -33,7 +34,7 @@ export type PushedRow = readonly (string | number)[]
  * counts as done. Refuses `not-found`, `forbidden`, `conflict`, `invalid`.
  */
 export async function pushRelease(tx: Transaction, input: PushRelease): Promise<readonly PushedRow[]> {
-  const { source, links } = await selectLinks(tx, input)
+  const { source, links } = await selectRelease(tx, input)
   const index = await requireTarget(tx, input)
   const target = await findRelease(tx, { ...input.target, project: source.project, version: source.version })
 
@@ -55,18 +56,25 @@ export async function pushRelease(tx: Transaction, input: PushRelease): Promise<
   return [[200, 'register', source.project, source.version, '->', indexName(input.target)], ...copy.rows]
 }
 
-type FoundLink = { readonly ref: LinkRef; readonly link: LinkValue }
+export interface FoundLink {
+  readonly ref: LinkRef
+  readonly link: LinkValue
+}
 
-async function selectLinks(tx: Transaction, input: PushRelease): Promise<{ source: VersionRef; links: FoundLink[] }> {
-  const index = await requireIndex(tx, input)
+/** The version as its index spells it, and the links a push takes along. Refuses `forbidden`, `invalid` and `not-found`. */
+export async function selectRelease(
+  reader: Reader,
+  input: Omit<PushRelease, 'target'>,
+): Promise<{ readonly source: VersionRef; readonly links: readonly FoundLink[] }> {
+  const index = await requireIndex(reader, input)
   authorize(input.caller, 'read', { user: input.user, index, indexName: input.index })
-  const found = await findVersion(tx, input)
+  const found = await findVersion(reader, input)
   if (found === undefined) {
     throw new Refusal('invalid', `there are no files for ${input.project} ${input.version} on stage ${indexName(input)}`)
   }
   const source = { user: input.user, index: input.index, project: input.project, version: found.version }
   const links: FoundLink[] = []
-  for await (const { segments, value } of tx.scan(
+  for await (const { segments, value } of reader.scan(
     keys.link.under(source.user, source.index, source.project, source.version),
   )) {
     const wanted = value.rel === 'doczip' ? input.docs !== 'without' : input.docs !== 'only'

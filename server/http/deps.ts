@@ -5,6 +5,7 @@ import { type AccessPolicy, actorOf, type Caller } from '#server/auth/caller.js'
 import type { PasswordHasher } from '#server/auth/passwords.js'
 import type { DiskBlobs } from '#server/storage/disk-blobs.js'
 import type { Storage } from '#server/storage/storage.js'
+import type { TargetHosts } from '#server/upstream/target-hosts.js'
 import type { TrustedProxies } from './peers.js'
 import type { ProjectPages } from './project-pages.js'
 import type { PublicFiles } from './public-files.js'
@@ -45,6 +46,8 @@ export interface Deps {
   /** Who may manage users and indexes. */
   readonly policy: AccessPolicy
   readonly limits: BodyLimits
+  /** Where releases may be sent. */
+  readonly targetHosts: TargetHosts
   readonly facts: () => ProcessFacts
   /** ms since the epoch. */
   readonly now: () => number

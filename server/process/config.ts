@@ -18,6 +18,8 @@ export interface ServerConfig {
   /** Who alone may create or change users and indexes; undefined where everybody may. */
   readonly restrictModify: readonly string[] | undefined
   readonly maxRequestBodyBytes: number
+  /** Hosts of private networks to which releases may be pushed, in lower case. */
+  readonly pushHosts: readonly string[]
   readonly argon2: { readonly memoryCostKib: number; readonly parallelism: number; readonly timeCost: number }
   /** For a new serverdir only. */
   readonly rootIndex: boolean
@@ -76,6 +78,7 @@ function typedConfig(values: OptionValues): ServerConfig {
     trustedProxies: values.networks('trusted-proxy'),
     secretFile: values.path('secretfile'),
     restrictModify: values.names('restrict-modify'),
+    pushHosts: values.hosts('push-host'),
     maxRequestBodyBytes: values.integer('max-request-body-size', 1, Number.MAX_SAFE_INTEGER),
     argon2: {
       // RFC 9106, 3.1: at least 8 KiB a lane.
@@ -217,6 +220,14 @@ class OptionValues {
     const group = names.find((each) => each.startsWith(':'))
     if (group !== undefined) throw new UsageError(`${place} names the group ${group}; groups are not available yet`)
     return names
+  }
+
+  hosts(name: OptionName): readonly string[] {
+    const { texts, place } = this.#find(name)
+    for (const text of texts) {
+      if (!/^[\w.:-]+$/.test(text) || text.includes('://')) throw new UsageError(`${place} wants the name or address of a host, not '${text}'`)
+    }
+    return texts.map((text) => text.toLowerCase())
   }
 
   networks(name: OptionName): readonly string[] {

@@ -21,6 +21,7 @@ import { DiskBlobs } from '#server/storage/disk-blobs.js'
 import type { Storage } from '#server/storage/storage.js'
 import { sweepBlobs } from '#server/storage/sweep.js'
 import { secretNames } from '#server/storage/vault.js'
+import { TargetHosts } from '#server/upstream/target-hosts.js'
 import { CloseStack } from './close-stack.js'
 import { isLoopback, type ServerConfig } from './config.js'
 import { initialiseStorage, openStorage, refuseOpenRoot } from './initialise.js'
@@ -87,6 +88,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     outsideUrl: outsideUrls({ proxies, ...(config.outsideUrl !== undefined && { outsideUrl: config.outsideUrl }) }),
     policy: config.restrictModify === undefined ? { signUp: 'open' } : { signUp: 'closed', managers: config.restrictModify },
     limits: { maxUploadBytes: config.maxRequestBodyBytes, idleTimeoutMs: IDLE_TIMEOUT_MS },
+    targetHosts: new TargetHosts(config.pushHosts),
     facts: () => ({
       serverdir: config.serverDir,
       host: config.host,

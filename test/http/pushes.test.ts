@@ -70,7 +70,6 @@ test.each<[string, unknown, Parameters<typeof push>[1], number, RegExp]>([
   ['a target that is no index', { ...PUSH, targetindex: 'prod' }, {}, 400, /^targetindex not in format user\/index$/],
   ['a target that is no text', { ...PUSH, targetindex: ['nina', 'prod'] }, {}, 400, /^targetindex not in format user\/index$/],
   ['no target', { ...PUSH, targetindex: undefined }, {}, 400, /targetindex/],
-  ['another server', { ...PUSH, targetindex: undefined, posturl: 'http://x.example/' }, {}, 400, /not available yet/],
   ['an unknown target', { ...PUSH, targetindex: 'nina/nope' }, {}, 404, /^The stage nina\/nope could not be found\.$/],
   ['the index itself', { ...PUSH, targetindex: 'nina/dev' }, {}, 400, /already/],
   ['a mirror', { ...PUSH, targetindex: 'nina/mirror' }, {}, 403, /cannot upload to 'nina\/mirror'/],

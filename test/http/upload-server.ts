@@ -27,6 +27,7 @@ import { ALL_PROJECTIONS } from '#server/projections/all.js'
 import { DiskBlobs } from '#server/storage/disk-blobs.js'
 import { Storage } from '#server/storage/storage.js'
 import { secretNames } from '#server/storage/vault.js'
+import { TargetHosts } from '#server/upstream/target-hosts.js'
 import type { ReleaseFile } from '#test/support/archives.js'
 
 const STAGE: StageIndexValue = {
@@ -147,6 +148,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     outsideUrl: outsideUrls({ proxies }),
     policy: { signUp: 'open' },
     limits: { maxUploadBytes: 4_000_000, idleTimeoutMs: 10_000, ...limits },
+    targetHosts: new TargetHosts([]),
     facts: () => ({ serverdir: '', host: '', port: 0, outsideUrl: undefined }),
     reportFault: (error) => faults.push(error),
   }

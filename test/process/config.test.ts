@@ -16,6 +16,7 @@ test('everything has a default', () => {
     trustedProxies: [],
     secretFile: undefined,
     restrictModify: undefined,
+    pushHosts: [],
     maxRequestBodyBytes: 10 * 2 ** 30,
     argon2: { memoryCostKib: 19456, parallelism: 1, timeCost: 2 },
     rootIndex: true,

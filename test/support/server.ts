@@ -75,6 +75,7 @@ export function testConfig(changes: Partial<ServerConfig>): ServerConfig {
     trustedProxies: [],
     secretFile: undefined,
     restrictModify: undefined,
+    pushHosts: [],
     maxRequestBodyBytes: 10 * 2 ** 30,
     argon2: CHEAP_ARGON2,
     rootIndex: true,

@@ -8,13 +8,16 @@ import { normalizeProjectName } from '#server/packaging/project-name.js'
 import { authorizeRead } from '#server/stages/open-stage.js'
 import { callerAndOrigin } from '../authenticate.js'
 import type { Deps } from '../deps.js'
+import { externalTargetOf, pushToServer } from '../external-push.js'
 import { type JsonObject, readJsonObject } from '../json-body.js'
 import { indexPath } from '../params.js'
 import { sendResult } from '../respond.js'
 
-const OPTIONS: ReadonlySet<string> = new Set(['name', 'version', 'targetindex', 'no_docs', 'only_docs'])
+const COMMON = ['name', 'version', 'no_docs', 'only_docs']
+const INTERNAL: ReadonlySet<string> = new Set([...COMMON, 'targetindex'])
+const EXTERNAL: ReadonlySet<string> = new Set([...COMMON, 'posturl', 'username', 'password', 'register_project'])
 
-/** Copies a release from this index to another one (`spec/server-http.md` 9). */
+/** Copies a release from this index to another one, or sends it to another server (`spec/server-http.md` 9). */
 export async function pushFromIndex(deps: Deps, request: Request, response: Response): Promise<void> {
   const source = indexPath(request.params)
   const { caller, origin } = await callerAndOrigin(deps, request)
@@ -22,26 +25,27 @@ export async function pushFromIndex(deps: Deps, request: Request, response: Resp
   const value = await requireIndex(reader, source)
   await authorizeRead(reader, reader, { ...source, value }, caller)
 
-  const input = { ...pushOf(await readJsonObject(request, deps.limits), source), caller }
+  const body = await readJsonObject(request, deps.limits)
+  if (body['targetindex'] === undefined && body['posturl'] !== undefined) {
+    await pushToServer(deps, response, { ...releaseOf(body, source, EXTERNAL), caller, target: externalTargetOf(body) })
+    return
+  }
+  const input = { ...releaseOf(body, source, INTERNAL), target: targetOf(body['targetindex']), caller }
   const { result, serial } = await deps.storage.transact(origin, (tx) => pushRelease(tx, input))
   sendResult(response, { type: 'actionlog', result, serial })
 }
 
-/** Reads the body of a push. Refuses `invalid`. */
-function pushOf(body: JsonObject, source: IndexRef): Omit<PushRelease, 'caller'> {
+/** What is pushed, out of the body. Refuses `invalid`, also for keys that are not among `options`. */
+function releaseOf(body: JsonObject, source: IndexRef, options: ReadonlySet<string>): Omit<PushRelease, 'caller' | 'target'> {
   const name = requireText(body, 'name')
   const version = requireText(body, 'version')
   const docs = docsOf(body)
-  if (body['targetindex'] === undefined && body['posturl'] !== undefined) {
-    throw new Refusal('invalid', 'pushing to another server is not available yet; push to an index of this one with targetindex')
-  }
-  const unknown = Object.keys(body).filter((key) => !OPTIONS.has(key)).sort()
+  const unknown = Object.keys(body).filter((key) => !options.has(key)).sort()
   if (unknown.length > 0) throw new Refusal('invalid', `unknown additional options: ${unknown.join(', ').slice(0, 200)}`)
-  const target = targetOf(body['targetindex'])
   if (!isKeySegment(version)) {
     throw new Refusal('invalid', `there are no files for ${name} ${version} on stage ${indexName(source)}`)
   }
-  return { ...source, project: normalizeProjectName(name), version, target, docs }
+  return { ...source, project: normalizeProjectName(name), version, docs }
 }
 
 function requireText(body: JsonObject, key: string): string {

@@ -1,0 +1,162 @@
+import type { Response } from 'express'
+import { Refusal } from '#log-format/api/refusal.js'
+import { keys } from '#log-format/keys.js'
+import type { LinkValue, MetadataValue } from '#log-format/values.js'
+import type { Caller } from '#server/auth/caller.js'
+import { challenge } from '#server/auth/permissions.js'
+import { filePath, splitDir, type VersionRef } from '#server/commands/lookups.js'
+import { type PushedRow, selectRelease } from '#server/commands/pushes.js'
+import { parseFilename } from '#server/packaging/filename.js'
+import { type FormFile, postForm, type PostReply } from '#server/upstream/form-post.js'
+import type { Deps } from './deps.js'
+import type { JsonObject } from './json-body.js'
+import { RequestAborted } from './request-body.js'
+import { sendResult } from './respond.js'
+
+/** Where a release goes, and who says so there. */
+export interface ExternalTarget {
+  readonly url: URL
+  readonly username: string
+  readonly password: string
+  readonly registerProject: boolean
+}
+
+/** Reads the target out of the body of a push. Refuses `invalid`, without repeating what may be a password. */
+export function externalTargetOf(body: JsonObject): ExternalTarget {
+  const { posturl, username = '', password = '', register_project: registerProject = false } = body
+  const url = typeof posturl === 'string' && URL.canParse(posturl) ? new URL(posturl) : undefined
+  if (url === undefined || !/^https?:$/.test(url.protocol)) throw new Refusal('invalid', 'posturl must be an http or https address')
+  if (url.username !== '' || url.password !== '') {
+    throw new Refusal('invalid', 'posturl must not hold a user and password; send them as username and password')
+  }
+  if (typeof username !== 'string' || typeof password !== 'string') throw new Refusal('invalid', 'username and password must be texts')
+  if (typeof registerProject !== 'boolean') throw new Refusal('invalid', 'register_project must be true or false')
+  return { url, username, password, registerProject }
+}
+
+interface ExternalPush extends VersionRef {
+  readonly caller: Caller
+  readonly docs: 'with' | 'without' | 'only'
+  readonly target: ExternalTarget
+}
+
+/**
+ * Sends a release to another server as upload tools do, file by file, and
+ * answers with a row for each: what was sent stays sent. Nothing changes here.
+ * 200 when all of it was taken, else 502.
+ */
+export async function pushToServer(deps: Deps, response: Response, push: ExternalPush): Promise<void> {
+  if (push.caller.user === undefined) throw challenge() // who sends things elsewhere in our name is known by name
+  const reader = deps.storage.reader()
+  const { source, links } = await selectRelease(reader, push)
+  const metadata = (await reader.get(keys.metadata(source))) ?? {}
+  const gone = new AbortController()
+  response.once('close', () => {
+    if (!response.writableFinished) gone.abort(new RequestAborted())
+  })
+
+  const sender = new Sender(deps, push.target, gone.signal)
+  if (push.target.registerProject) await sender.register(source, metadata)
+  for (const { ref, link } of links.filter(({ link: { rel } }) => rel === 'releasefile')) {
+    await sender.upload(filePath({ ...ref, ...splitDir(link.dir) }), source, metadata, ref.basename, link)
+  }
+  for (const { link } of links.filter(({ link: { rel } }) => rel === 'doczip')) await sender.docs(source, metadata, link)
+  sendResult(response, { type: 'actionlog', result: sender.rows, serial: reader.serial, status: sender.failed ? 502 : 200 })
+}
+
+/** Sends one form after the other and keeps the rows; after one that nobody answered it sends no more. */
+class Sender {
+  readonly rows: PushedRow[] = []
+  failed = false
+  #lost = false
+  readonly #deps: Deps
+  readonly #target: ExternalTarget
+  readonly #signal: AbortSignal
+
+  constructor(deps: Deps, target: ExternalTarget, signal: AbortSignal) {
+    this.#deps = deps
+    this.#target = target
+    this.#signal = signal
+  }
+
+  async register(source: VersionRef, metadata: MetadataValue): Promise<void> {
+    const { status } = await this.#post({ ':action': 'submit' }, metadata)
+    // 410: the public index has no registering any more, and needs none.
+    this.#note([status, 'register', source.project, source.version], [200, 201, 410].includes(status))
+  }
+
+  async upload(path: string, source: VersionRef, metadata: MetadataValue, basename: string, link: LinkValue): Promise<void> {
+    const parsed = parseFilename(basename, source.project)
+    const fields = {
+      ':action': 'file_upload',
+      filetype: parsed?.kind ?? 'sdist',
+      pyversion: parsed?.pythonVersion ?? 'source',
+      sha256_digest: link.sha256,
+    }
+    const { status, text } = await this.#post(fields, metadata, this.#file(basename, link))
+    const done = status === 200 || status === 201
+    this.#note([status, 'upload', path, done ? '' : text], done)
+  }
+
+  async docs(source: VersionRef, metadata: MetadataValue, link: LinkValue): Promise<void> {
+    const { status } = await this.#post({ ':action': 'doc_upload' }, metadata, this.#file(`${source.project}.zip`, link))
+    this.#note([status, 'docfile', source.project], status === 200 || status === 201)
+  }
+
+  #note(row: PushedRow, done: boolean): void {
+    this.rows.push(row)
+    if (!done) this.failed = true
+  }
+
+  async #post(fields: Readonly<Record<string, string>>, metadata: MetadataValue, file?: FormFile): Promise<PostReply> {
+    if (this.#lost) return { status: -1, text: 'not sent, as the server did not answer before' }
+    const { url, username, password } = this.#target
+    try {
+      return await postForm({
+        url,
+        username,
+        password,
+        userAgent: `devpi-server/${this.#deps.node.serverVersion}`,
+        fields: [...Object.entries({ ...fields, protocol_version: '1' }), ...metadataFields(metadata)],
+        ...(file !== undefined && { file }),
+        hosts: this.#deps.targetHosts,
+        signal: this.#signal,
+      })
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.kind !== 'upstream-failed') throw error
+      this.#lost = true
+      return { status: -1, text: error.message }
+    }
+  }
+
+  #file(filename: string, { sha256, size }: LinkValue): FormFile {
+    return { field: 'content', filename, size, bytes: () => this.#bytesOf(sha256) }
+  }
+
+  async *#bytesOf(sha256: string): AsyncGenerator<Uint8Array> {
+    const blob = await this.#deps.blobs.open(sha256)
+    if (blob === undefined) throw new Error(`the blob ${sha256} is missing`)
+    try {
+      for (let position = 0; position < blob.size; ) {
+        const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, blob.size - position))
+        const bytes = await blob.read(piece, position)
+        if (bytes === 0) throw new Error(`the blob ${sha256} is shorter than it was`)
+        position += bytes
+        yield piece.subarray(0, bytes)
+      }
+    } finally {
+      await blob.close()
+    }
+  }
+}
+
+const PIECE_BYTES = 256 * 1024
+
+/** Metadata as form fields: a list field as often as it has values, an empty one not at all. */
+function metadataFields(metadata: MetadataValue): (readonly [string, string])[] {
+  const stated = Object.entries(metadata).flatMap(([field, value]) =>
+    typeof value === 'string' ? [[field, value] as const] : value.map((item) => [field, item] as const),
+  )
+  const fields = stated.filter(([, value]) => value !== '')
+  return fields.some(([field]) => field === 'metadata_version') ? fields : [...fields, ['metadata_version', '2.1']]
+}

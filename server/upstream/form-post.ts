@@ -1,0 +1,120 @@
+import { randomBytes } from 'node:crypto'
+import { Readable } from 'node:stream'
+import got, { RequestError } from 'got'
+import { Refusal } from '#log-format/api/refusal.js'
+import type { TargetHosts } from './target-hosts.js'
+
+export interface FormFile {
+  readonly field: string
+  /** Without quotes, backslashes and control characters, as every stored file name is. */
+  readonly filename: string
+  readonly size: number
+  /** The bytes in order, read as they are taken. */
+  readonly bytes: () => AsyncIterable<Uint8Array>
+}
+
+export interface FormPost {
+  readonly url: URL
+  readonly username: string
+  readonly password: string
+  readonly userAgent: string
+  readonly fields: readonly (readonly [name: string, value: string])[]
+  readonly file?: FormFile
+  readonly hosts: TargetHosts
+  /** Ends the request; the promise then rejects with its reason. */
+  readonly signal: AbortSignal
+}
+
+export interface PostReply {
+  readonly status: number
+  /** At most 4 KiB of it. */
+  readonly text: string
+}
+
+const MOST_REPLY_BYTES = 4096
+/** In ms; `socket` is how long nothing at all may move. */
+const TIMEOUTS = { lookup: 10_000, connect: 15_000, secureConnect: 15_000, socket: 60_000, response: 300_000 }
+
+/**
+ * Posts a form as upload tools do, the file streamed. Whatever the other side
+ * answers is the answer, a redirect too: the password goes to no other
+ * address. Nothing is sent twice. Rejects `upstream-failed` when there is no
+ * answer, `forbidden` for a host that is not allowed; neither says the password.
+ */
+export async function postForm(post: FormPost): Promise<PostReply> {
+  const { url, username, password, userAgent, hosts, signal } = post
+  hosts.check(url)
+  const { contentType, contentLength, body } = multipart(post)
+  const request = got.stream(url, {
+    method: 'POST',
+    body,
+    username,
+    password,
+    headers: { 'content-type': contentType, 'content-length': String(contentLength), 'user-agent': userAgent, accept: '*/*' },
+    agent: hosts.agents,
+    timeout: TIMEOUTS,
+    retry: { limit: 0 },
+    followRedirect: false,
+    throwHttpErrors: false,
+    decompress: false,
+    signal,
+  })
+  request.on('error', ignore) // what is left of it when nobody reads any more
+  try {
+    let status = 0
+    request.once('response', (response: { readonly statusCode: number }) => (status = response.statusCode))
+    const text = await readStart(request)
+    return { status, text }
+  } catch (error) {
+    signal.throwIfAborted()
+    throw failureOf(error, url)
+  } finally {
+    request.destroy()
+    body.destroy()
+  }
+}
+
+function ignore(): void {
+  // Whoever waits for the reply hears of it.
+}
+
+async function readStart(stream: AsyncIterable<unknown>): Promise<string> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of stream) {
+    if (!Buffer.isBuffer(chunk)) continue
+    size += chunk.length
+    chunks.push(chunk)
+    if (size >= MOST_REPLY_BYTES) break
+  }
+  return Buffer.concat(chunks).subarray(0, MOST_REPLY_BYTES).toString()
+}
+
+function failureOf(error: unknown, url: URL): unknown {
+  if (!(error instanceof RequestError)) return error
+  const { cause, code } = error
+  if (cause instanceof Refusal) return cause
+  return new Refusal('upstream-failed', `${url.host} could not be reached (${code})`)
+}
+
+/** RFC 7578; its length is known before it is read. */
+function multipart({ fields, file }: FormPost): { readonly contentType: string; readonly contentLength: number; readonly body: Readable } {
+  const boundary = `form-${randomBytes(16).toString('hex')}`
+  const head = fields.map(([name, value]) => `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`)
+  if (file !== undefined) {
+    const { field, filename } = file
+    head.push(`--${boundary}\r\nContent-Disposition: form-data; name="${field}"; filename="${filename}"\r\nContent-Type: application/octet-stream\r\n\r\n`)
+  }
+  const start = Buffer.from(head.join(''))
+  const end = Buffer.from(`${file === undefined ? '' : '\r\n'}--${boundary}--\r\n`)
+  async function* pieces(): AsyncGenerator<Uint8Array> {
+    yield start
+    if (file !== undefined) yield* file.bytes()
+    yield end
+  }
+  return {
+    contentType: `multipart/form-data; boundary=${boundary}`,
+    contentLength: start.length + (file?.size ?? 0) + end.length,
+    body: Readable.from(pieces(), { objectMode: false }),
+  }
+}
