@@ -1,6 +1,6 @@
 import type { IndexValue } from '#log-format/values.js'
 import { keys } from '#log-format/keys.js'
-import type { Caller } from '#server/auth/caller.js'
+import { ANONYMOUS, type Caller } from '#server/auth/caller.js'
 import { allows, authorize } from '#server/auth/permissions.js'
 import { type IndexRef, requireIndex } from '#server/commands/lookups.js'
 import type { Reader } from '#server/storage/reader.js'
@@ -24,7 +24,8 @@ export interface OpenStage extends IndexRef {
  * otherwise; bases that are not are passed over as if they were not there.
  * Refuses `not-found` for a missing index. Settings are those of `current`,
  * the present, also when `reader` shows the past: who lost the right to read
- * lost it for the past as well.
+ * lost it for the past as well. A name is not a right, though: a later index
+ * or user of the same name is another one.
  */
 export async function openStage(input: {
   readonly reader: Reader
@@ -40,9 +41,9 @@ export async function openStage(input: {
   const order: IndexInOrder[] = []
   let isPublic = true
   for (const found of indexes) {
-    const settings = await settingsNow(reader, current, found)
-    isPublic &&= settings.acl_read === undefined
-    if (allows(caller, 'read', { user: found.user, index: settings })) order.push(found)
+    const judged = await judgedNow(reader, current, found, caller)
+    isPublic &&= judged.settings.acl_read === undefined
+    if (allows(judged.caller, 'read', { user: found.user, index: judged.settings })) order.push(found)
   }
   return { user: ref.user, index: ref.index, reader, value, order, visited, isPublic }
 }
@@ -54,13 +55,27 @@ export async function authorizeRead(
   found: IndexInOrder,
   caller: Caller,
 ): Promise<IndexValue> {
-  const settings = await settingsNow(reader, current, found)
-  authorize(caller, 'read', { user: found.user, index: settings, indexName: found.index })
-  return settings
+  const judged = await judgedNow(reader, current, found, caller)
+  authorize(judged.caller, 'read', { user: found.user, index: judged.settings, indexName: found.index })
+  return judged.settings
 }
 
-/** Of an index that is gone by now, the settings it had. */
-async function settingsNow(reader: Reader, current: Reader, found: IndexInOrder): Promise<IndexValue> {
-  if (reader === current) return found.value
-  return (await current.get(keys.index(found))) ?? found.value
+/** By which settings it is decided who may read an index, and for whom the caller counts. */
+interface Judged {
+  readonly settings: IndexValue
+  readonly caller: Caller
+}
+
+/** An index that is gone by now has the settings and the users it had; whoever took a name since then is a stranger to it. */
+async function judgedNow(reader: Reader, current: Reader, found: IndexInOrder, caller: Caller): Promise<Judged> {
+  if (reader === current) return { settings: found.value, caller }
+  const now = await current.get(keys.index(found))
+  if (now?.created === found.value.created) return { settings: now, caller }
+  return { settings: found.value, caller: (await wasThere(reader, current, caller)) ? caller : { ...caller, user: ANONYMOUS.user } }
+}
+
+async function wasThere(reader: Reader, current: Reader, { user }: Caller): Promise<boolean> {
+  if (user === undefined) return false
+  const [then, now] = await Promise.all([reader.get(keys.user({ user })), current.get(keys.user({ user }))])
+  return then !== undefined && then.created === now?.created
 }
