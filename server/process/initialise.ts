@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Refusal } from '#log-format/api/refusal.js'
 import { NO_SERIAL } from '#log-format/serial.js'
 import { ROOT_USER } from '#server/auth/caller.js'
-import type { PasswordHasher } from '#server/auth/passwords.js'
+import { isPasswordVerifier, type PasswordHasher } from '#server/auth/passwords.js'
 import { createUserSecret, parseUserSecret, type UserSecret, userSecretOf } from '#server/auth/user-secret.js'
 import { initialiseServer } from '#server/commands/initialise.js'
 import { ALL_PROJECTIONS } from '#server/projections/all.js'
@@ -21,8 +21,12 @@ export function requireServerDir(config: ServerConfig): void {
   throw new Refusal('not-found', `${config.serverDir} is no server directory; name one with --serverdir, or make one with devpi-init`)
 }
 
-/** Opens the database of a server directory, which is made when it is not there. */
-export function openStorage(config: ServerConfig, logger: Logger): Promise<Storage> {
+/**
+ * Opens the database of a server directory, which is made when it is not there. Refuses a folder whose database was lost:
+ * in a new one nothing would name what lies in `files`, and all of it would be swept.
+ */
+export async function openStorage(config: ServerConfig, logger: Logger): Promise<Storage> {
+  if (!existsSync(join(config.serverDir, 'db', 'CURRENT'))) refuseRemains(config.serverDir)
   let next = 0
   return Storage.open({
     folder: config.serverDir,
@@ -33,6 +37,19 @@ export function openStorage(config: ServerConfig, logger: Logger): Promise<Stora
       logger.info({ serial, head }, 'rebuilding projections from the log')
     },
   })
+}
+
+/** What holds rows of LevelDB. Without its file CURRENT it would start anew over them. */
+const DATABASE_FILE = /\.(log|ldb|sst)$/
+
+function refuseRemains(serverDir: string): void {
+  const inFolder = (name: string): string[] => (existsSync(join(serverDir, name)) ? readdirSync(join(serverDir, name)) : [])
+  const holdsBlobs = inFolder('files').some((name) => /^[0-9a-f]{2}$/.test(name))
+  if (!holdsBlobs && !inFolder('db').some((name) => DATABASE_FILE.test(name))) return
+  throw new Refusal(
+    'conflict',
+    `${serverDir} holds what is left of a server whose database is gone or damaged; restore its folder db from a backup, or choose another --serverdir`,
+  )
 }
 
 /** Writes serial 0 into an empty log: the superuser, and unless declined the mirror root/pypi. */
@@ -63,5 +80,8 @@ export async function refuseOpenRoot(storage: Storage, hasher: PasswordHasher, h
 
 async function rootSecret(config: ServerConfig, hasher: PasswordHasher): Promise<UserSecret> {
   if (config.rootPasswordHash === undefined) return createUserSecret(hasher, config.rootPassword)
+  if (!isPasswordVerifier(config.rootPasswordHash)) {
+    throw new Refusal('invalid', '--root-passwd-hash is no argon2id hash such as $argon2id$v=19$m=…, so nobody could log in as root')
+  }
   return userSecretOf(config.rootPasswordHash)
 }

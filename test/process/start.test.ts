@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -73,6 +73,25 @@ test('devpi-init refuses a folder that has a log, and leaves it alone', async ()
   expect(again.stderr).toMatch(/is initialised already/)
   const { code, stdout } = await run('devpi-fsck', [])
   expect([code, stdout]).toEqual([0, expect.stringMatching(/no|0/i)])
+})
+
+test.each([
+  ['whose database is gone', 'files/ab', 'ab'.repeat(32)],
+  ['whose database lost its first file', 'db', '000005.ldb'],
+])('a folder %s is not taken for an empty one', async (_, below, name) => {
+  await mkdir(join(folder, below), { recursive: true })
+  await writeFile(join(folder, below, name), 'content')
+  for (const program of ['devpi-server', 'devpi-init']) {
+    const { code, stderr } = await run(program, program === 'devpi-server' ? ['--port', '0'] : [])
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/whose database is gone or damaged; restore its folder db/)])
+  }
+  expect(await readdir(join(folder, below))).toEqual([name])
+})
+
+test('a hash that no password can match is no password of root', async () => {
+  const { code, stderr } = await run('devpi-init', ['--root-passwd-hash', '$2b$12$abc'])
+  expect([code, stderr]).toEqual([1, expect.stringMatching(/^devpi-init: --root-passwd-hash is no argon2id hash/)])
+  expect((await run('devpi-init', ['--root-passwd', 'mellon'])).code).toBe(0)
 })
 
 test('devpi-fsck refuses a folder that is none, and does not make it one', async () => {
