@@ -1,4 +1,3 @@
-import type { Serial } from '#log-format/serial.js'
 import { lastChangeOf, scopesOf } from '#server/projections/last-changed.js'
 import type { CommittedEntry } from '#server/storage/writer.js'
 import type { Storage } from '#server/storage/storage.js'
@@ -6,7 +5,13 @@ import type { Storage } from '#server/storage/storage.js'
 /** When a scope changed last. The object stays the same for the scope, its serial grows. */
 export interface ChangeCell {
   readonly scope: string
-  serial: Serial
+  /** Infinite once the cell follows the head no more: above that of any reader, and unlike any seen before. */
+  serial: number
+}
+
+/** Whether the cell follows the head no more, so that nothing new may rest on it. */
+export function isRetired({ serial }: ChangeCell): boolean {
+  return serial === Infinity
 }
 
 /** Cells kept; beyond them all are forgotten, and so must be whatever relies on one. */
@@ -21,11 +26,13 @@ export class ChangeCells implements Disposable {
   readonly #cells = new Map<string, ChangeCell>()
   readonly #subscription: Disposable
   readonly #onForget: () => void
+  readonly #mostCells: number
 
   /** `onForget` is called when cells stop following the head: everything that holds one must be dropped. */
-  constructor(storage: Storage, onForget: () => void) {
+  constructor(storage: Storage, onForget: () => void, { mostCells = MOST_CELLS }: { readonly mostCells?: number } = {}) {
     this.#storage = storage
     this.#onForget = onForget
+    this.#mostCells = mostCells
     this.#subscription = storage.onCommit((entries) => this.#follow(entries))
   }
 
@@ -40,7 +47,7 @@ export class ChangeCells implements Disposable {
     if (meanwhile !== undefined) return meanwhile
     const now = lastChangeOf(this.#storage, scope)
     if (now > this.#storage.head.serial) return this.cell(scope)
-    if (this.#cells.size >= MOST_CELLS) this.#forgetAll()
+    if (this.#cells.size >= this.#mostCells) this.#forgetAll()
     const cell: ChangeCell = { scope, serial: now }
     this.#cells.set(scope, cell)
     return cell
@@ -63,6 +70,8 @@ export class ChangeCells implements Disposable {
   }
 
   #forgetAll(): void {
+    // Somebody may hold some of them already while they wait for more, and has nothing to drop yet.
+    for (const cell of this.#cells.values()) cell.serial = Infinity
     this.#cells.clear()
     this.#onForget()
   }

@@ -1,7 +1,7 @@
 import type { IndexRef } from '#server/commands/lookups.js'
 import { scopes } from '#server/projections/last-changed.js'
 import type { Storage } from '#server/storage/storage.js'
-import { type ChangeCell, ChangeCells } from './change-cells.js'
+import { type ChangeCell, ChangeCells, isRetired } from './change-cells.js'
 import { LiveProjects } from './live-projects.js'
 import type { ProjectSnapshot } from './live-project.js'
 import type { OpenStage } from './open-stage.js'
@@ -34,9 +34,9 @@ export class LivePages implements Disposable {
   readonly #changes: ChangeCells
 
   /** `onForget` is called when bases made so far no longer follow the head. */
-  constructor(storage: Storage, onForget: () => void) {
-    this.#projects = new LiveProjects(storage)
-    this.#changes = new ChangeCells(storage, onForget)
+  constructor(storage: Storage, onForget: () => void, limits: { readonly mostFiles?: number; readonly mostCells?: number } = {}) {
+    this.#projects = new LiveProjects(storage, limits)
+    this.#changes = new ChangeCells(storage, onForget, limits)
   }
 
   /**
@@ -47,16 +47,22 @@ export class LivePages implements Disposable {
   async parts(stage: OpenStage, project: string): Promise<PageParts | 'outdated'> {
     const settings = await this.#cells(stage.visited.map(({ user, index }) => scopes.settings(user, index)))
     const pages = await this.#cells(stage.order.map(({ user, index }) => scopes.page(user, index, project)))
-    const hosted = stage.order.filter(({ value }) => value.type === 'stage')
+    const isHosted = stage.order.map(({ value }) => value.type === 'stage')
+    const hosted = stage.order.filter((_, at) => isHosted[at])
+    const changed = pages.filter((_, at) => isHosted[at])
     for (let attempt = 1; ; attempt += 1) {
       const projects = await Promise.all(hosted.map(({ user, index }) => this.#projects.current({ user, index, project })))
       // From here on nothing waits, so what is current is so for all of them at this very head.
-      if (attempt < ATTEMPTS && !projects.every(({ isCurrent }) => isCurrent)) continue
+      // A project that had to make room for others meanwhile was told of nothing since: there its serial decides.
+      if (!projects.every(({ isCurrent, serial }, at) => isCurrent && serial >= (changed[at]?.serial ?? Infinity))) {
+        if (attempt < ATTEMPTS) continue
+        return 'outdated' // what is known of them would pass for the state at this head
+      }
       const contributions = projects.flatMap(({ snapshot }, at) => {
         const ref = hosted[at]
         return ref === undefined || snapshot === undefined ? [] : [{ ref, snapshot }]
       })
-      if (settings.some(({ serial }) => serial > stage.reader.serial)) return 'outdated'
+      if (settings.some(({ serial }) => serial > stage.reader.serial) || pages.some(isRetired)) return 'outdated'
       return { contributions, basis: basisOf([...settings, ...pages]) }
     }
   }

@@ -1,4 +1,5 @@
 import { keys } from '#log-format/keys.js'
+import { NO_SERIAL, type Serial } from '#log-format/serial.js'
 import type { ProjectRef } from '#server/commands/lookups.js'
 import { versionSortKey } from '#server/packaging/version.js'
 import type { TouchedKey } from '#server/storage/fold.js'
@@ -44,6 +45,7 @@ export class LiveProject {
   readonly #ref: ProjectRef
   readonly #newReader: () => Reader
   #snapshot: ProjectSnapshot | undefined
+  #serial: Serial = NO_SERIAL
   #loaded = false
   /** Keys that changed since the snapshot, by family and segments. */
   #changes = new Map<string, TouchedKey>()
@@ -62,6 +64,11 @@ export class LiveProject {
   /** The project as of the last refresh; undefined where the index does not have it. */
   get snapshot(): ProjectSnapshot | undefined {
     return this.#snapshot
+  }
+
+  /** Of the last refresh: the snapshot holds everything up to it, even of a project that is told of nothing any more. */
+  get serial(): Serial {
+    return this.#serial
   }
 
   /** To be told of every key below the project in the moment the head moves. */
@@ -91,6 +98,7 @@ export class LiveProject {
       } else {
         this.#snapshot = await applyChanges(reader, before, changes)
       }
+      this.#serial = reader.serial
       this.#loaded = true
     } catch (error) {
       this.#loaded = false
