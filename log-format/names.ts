@@ -62,6 +62,7 @@ function checkName(noun: 'username' | 'indexname', name: string): void {
     const advice = 'Any ascii symbol besides -.@_ is blocked.'
     throw new Refusal('invalid', `${noun} ${quoted(name)} contains characters that aren't allowed. ${advice}`)
   }
+  if (name === '__proto__') throw new Refusal('invalid', `${noun} '__proto__' isn't allowed, as no JSON object has such a member`)
   if (name === '.' || name === '..') {
     throw new Refusal('invalid', `${noun} ${quoted(name)} isn't allowed, as URLs give it a meaning of its own`)
   }
@@ -78,6 +79,7 @@ function versionProblem(version: string): string | undefined {
   if (version.includes('/')) return "contains a '/'"
   if (version.startsWith('+')) return "begins with '+', which is reserved"
   if (version === '.' || version === '..') return 'has a meaning of its own in URLs'
+  if (version === '__proto__') return 'can be no member of a JSON object'
   return undefined
 }
 

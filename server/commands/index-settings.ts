@@ -219,7 +219,7 @@ function toAclList(value: JsonValue): string[] {
 function toBases(value: JsonValue): string[] {
   return toList(value).map((item) => {
     const spec = item.replace(/^\/+|\/+$/g, '')
-    if (!/^[^/]+\/[^/]+$/.test(spec)) throw new Refusal('invalid', `invalid base index spec: '${item}'`)
+    if (!/^[^/\0]+\/[^/\0]+$/.test(spec) || !spec.isWellFormed()) throw new Refusal('invalid', `invalid base index spec: '${item.slice(0, 200)}'`)
     return spec
   })
 }

@@ -8,6 +8,8 @@ const MAX_JSON_BYTES = 1024 * 1024
 /** Deeper values are refused: the log could not hold them. */
 const MAX_DEPTH = 32
 const MAX_NAME_LENGTH = 1000
+/** A member of these names would change what the object is, or be called by who packs it. */
+const UNSTORABLE: ReadonlySet<string> = new Set(['__proto__', 'toJSON'])
 
 export interface JsonObject {
   readonly [name: string]: JsonValue
@@ -82,7 +84,7 @@ function checkValue(value: JsonValue, depth: number): void {
 
 function checkName(name: string): void {
   if (!name.isWellFormed()) throw new Refusal('invalid', 'Bad request: the json holds half a surrogate pair')
-  if (name.length > MAX_NAME_LENGTH || name === '__proto__') {
+  if (name.length > MAX_NAME_LENGTH || UNSTORABLE.has(name)) {
     throw new Refusal('invalid', `Bad request: the json has a member that cannot be stored, ${JSON.stringify(name.slice(0, 40))}`)
   }
 }

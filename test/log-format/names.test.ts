@@ -43,6 +43,7 @@ test.each([
   ['no-break space (Zs)', 'a\u00a0b'],
   ['line separator (Zl)', 'a\u2028b'],
   ['lone surrogate', 'a\ud800'],
+  ['what no JSON object can hold', '__proto__'],
   ['dot', '.'],
   ['dot dot', '..'],
   ['empty', ''],
@@ -67,7 +68,7 @@ test.each(['1.0', '1', '1.0+local.7', '1!2.0', 'release 1', 'föö', '.config', 
   },
 )
 
-test.each(['', '.', '..', '+doc', '1/0', '/', '1\0', '1\n', ' 1.0', '1.0\t', '1\u200b', '\ud800', 'v'.repeat(256)])(
+test.each(['', '.', '..', '__proto__', '+doc', '1/0', '/', '1\0', '1\n', ' 1.0', '1.0\t', '1\u200b', '\ud800', 'v'.repeat(256)])(
   '%j cannot be a version',
   (version) => {
     expect(refusalOf(() => checkVersionText(version))?.kind).toBe('invalid')

@@ -73,9 +73,10 @@ async function checkAccess(deps: Deps, req: Request, res: Response): Promise<voi
 /** Decoded segments of a path or URL. Refuses `forbidden` for what is none. */
 function segmentsOf(uri: string): string[] {
   try {
-    const { pathname } = new URL(uri, 'http://localhost')
+    const { pathname } = uri.startsWith('/') ? new URL(`http://localhost${uri}`) : new URL(uri)
     const segments = pathname.split('/').slice(1).map(decodeURIComponent)
-    if (segments.every((segment) => segment === '' || isKeySegment(segment))) return segments
+    // A proxy takes doubled slashes for one and would serve what was not asked about, so only the last may be empty.
+    if (segments.every((segment, at) => isKeySegment(segment) || (segment === '' && at === segments.length - 1))) return segments
   } catch {
     // no URL, or wrongly encoded: refused below
   }

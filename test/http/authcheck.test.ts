@@ -1,0 +1,33 @@
+import { startServer, type TestServer } from '#test/support/server.js'
+
+let server: TestServer
+beforeAll(async () => {
+  server = await startServer()
+  await server.signUp('nina', { open: {}, closed: { acl_read: ['nina'] } })
+})
+afterAll(() => server[Symbol.asyncDispose]())
+
+const FILE = '+f/abc/0123456789abc/demo-1.0.tar.gz'
+
+test.each([
+  ['/', 200],
+  ['/nina', 200],
+  ['/nina/', 200],
+  ['/nina/open/', 200],
+  [`/nina/open/${FILE}?x=//`, 200],
+  [`/nina/closed/${FILE}`, 401],
+  ['/nina/closed/+api', 200],
+  [`/other/../nina/closed/${FILE}`, 401],
+  // nginx serves these from where the single slash leads to.
+  [`/nina//closed/${FILE}`, 403],
+  [`//nina/closed/${FILE}`, 403],
+  [`//x/nina/open/${FILE}`, 403],
+  [`/nina/\\closed/${FILE}`, 403],
+  [`/nina/closed%2f${FILE}`, 403],
+  ['/nina/none/', 403],
+  ['/+changelog/0', 403],
+  ['/%ff', 403],
+])('a proxy that asks about %s as nobody hears %i', async (uri, status) => {
+  const reply = await server.fetch('/+authcheck', { headers: { 'X-Original-URI': uri } })
+  expect(reply.status).toBe(status)
+})
