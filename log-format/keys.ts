@@ -1,5 +1,5 @@
 import { definePattern, type KeyPattern } from './key-pattern.js'
-import type { FileValue, IndexValue, JsonValue, LinkValue, MetadataValue, ProjectValue, SpellingValue, UserValue, VersionValue } from './values.js'
+import type { FileValue, IndexValue, JsonValue, LinkValue, MetadataValue, ProjectValue, SpellingValue, TokenValue, UserValue, VersionValue } from './values.js'
 
 /**
  * The catalogue of keyfs keys. The paths stand in every entry and never change
@@ -8,6 +8,7 @@ import type { FileValue, IndexValue, JsonValue, LinkValue, MetadataValue, Projec
  */
 export const keys = {
   user: definePattern<UserValue>()('user', '{user}/.config'),
+  token: definePattern<TokenValue>()('token', '{user}/+token/{id}'),
   index: definePattern<IndexValue>()('index', '{user}/{index}/.config'),
   project: definePattern<ProjectValue>()('project', '{user}/{index}/{project}/.config'),
   version: definePattern<VersionValue>()('version', '{user}/{index}/{project}/{version}/.config'),
@@ -37,4 +38,4 @@ export function locatePath(path: string): LocatedPath {
   return { family: FOREIGN_FAMILY, segments: [path] }
 }
 
-export type StoredValue = UserValue | IndexValue | ProjectValue | VersionValue | MetadataValue | SpellingValue | LinkValue | FileValue | JsonValue
+export type StoredValue = UserValue | TokenValue | IndexValue | ProjectValue | VersionValue | MetadataValue | SpellingValue | LinkValue | FileValue | JsonValue

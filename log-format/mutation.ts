@@ -10,6 +10,11 @@ interface OnUser {
 interface OnIndex extends OnUser {
   readonly index: string
 }
+interface OnToken extends OnUser {
+  /** The public half of what names the token; never its secret. */
+  readonly id: string
+  readonly name: string
+}
 interface OnProject extends OnIndex {
   readonly project: string
 }
@@ -31,8 +36,10 @@ interface Content {
 export type Mutation =
   | { readonly kind: 'server-initialised' }
   | ({ readonly kind: 'user-created' } & OnUser)
-  | ({ readonly kind: 'user-modified'; readonly fields: readonly string[] } & OnUser)
+  | ({ readonly kind: 'user-modified'; readonly fields: readonly string[]; readonly revoked?: readonly string[] } & OnUser)
   | ({ readonly kind: 'user-deleted' } & OnUser)
+  | ({ readonly kind: 'token-created'; readonly actions: readonly string[]; readonly indexes: readonly string[]; readonly expires?: number } & OnToken)
+  | ({ readonly kind: 'token-revoked' } & OnToken)
   | ({ readonly kind: 'index-created'; readonly settings: Settings } & OnIndex)
   | ({ readonly kind: 'index-modified'; readonly before: Settings; readonly after: Settings } & OnIndex)
   | ({ readonly kind: 'index-deleted' } & OnIndex)
@@ -62,6 +69,7 @@ interface FieldRules {
 }
 
 const ON_USER: FieldRules = { user: 'string' }
+const ON_TOKEN: FieldRules = { ...ON_USER, id: 'string', name: 'string' }
 const ON_INDEX: FieldRules = { ...ON_USER, index: 'string' }
 const ON_PROJECT: FieldRules = { ...ON_INDEX, project: 'string' }
 const ON_VERSION: FieldRules = { ...ON_PROJECT, version: 'string' }
@@ -71,8 +79,10 @@ const CONTENT: FieldRules = { sha256: 'string', size: 'number' }
 const RULES: Record<MutationKind, FieldRules> = {
   'server-initialised': {},
   'user-created': ON_USER,
-  'user-modified': { ...ON_USER, fields: 'strings' },
+  'user-modified': { ...ON_USER, fields: 'strings', revoked: 'strings?' },
   'user-deleted': ON_USER,
+  'token-created': { ...ON_TOKEN, actions: 'strings', indexes: 'strings', expires: 'number?' },
+  'token-revoked': ON_TOKEN,
   'index-created': { ...ON_INDEX, settings: 'object' },
   'index-modified': { ...ON_INDEX, before: 'object', after: 'object' },
   'index-deleted': ON_INDEX,

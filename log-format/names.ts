@@ -6,6 +6,9 @@ import { Refusal } from './api/refusal.js'
  * only be a key segment, and is then found or not.
  */
 
+/** The user name that goes with an API token where a tool wants one, as on the public index; nobody can be called so. */
+export const TOKEN_USER = '__token__'
+
 /** A user or index name and a file name must fit a file system's name, in bytes of UTF-8. */
 const MAX_NAME_BYTES = 255
 const MAX_VERSION_LENGTH = 255
@@ -25,6 +28,7 @@ const INVISIBLE_BUT_SPACE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u
 /** A user's name. Refuses `invalid`. Names are case-sensitive, and compared as they are. */
 export function checkUserName(name: string): void {
   checkName('username', name)
+  if (name === TOKEN_USER) throw new Refusal('invalid', `username '${TOKEN_USER}' stands for whoever shows an API token`)
 }
 
 /** The second half of `user/index`. Refuses `invalid`. */

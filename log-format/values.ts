@@ -19,6 +19,21 @@ export interface UserValue {
   readonly custom_data?: JsonValue
 }
 
+/** How much of what its user may do a token may do. Words that are not known here admit to nothing. */
+export interface TokenScope {
+  /** Of `read`, `upload`, `delete` and `admin`. */
+  readonly actions: readonly string[]
+  /** `user/index` each, or `*` alone for all of them and for what belongs to no index. */
+  readonly indexes: readonly string[]
+}
+
+/** `{user}/+token/{id}`: the public part of an API token. Times are ms since the epoch; without `expires` it has no end. */
+export interface TokenValue extends TokenScope {
+  readonly name: string
+  readonly created: number
+  readonly expires?: number
+}
+
 /** What both types of index have. */
 interface IndexCommon {
   readonly created: number

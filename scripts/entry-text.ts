@@ -36,9 +36,13 @@ function knownText(mutation: Mutation): string {
     case 'user-created':
       return `created user ${mutation.user}`
     case 'user-modified':
-      return `changed ${mutation.fields.join(', ')} of user ${mutation.user}`
+      return userChangeText(mutation)
     case 'user-deleted':
       return `deleted user ${mutation.user}`
+    case 'token-created':
+      return `created API token ${mutation.id} '${mutation.name}' of user ${mutation.user}: ${mutation.actions.join(', ')} on ${mutation.indexes.join(', ')}${until(mutation)}`
+    case 'token-revoked':
+      return `revoked API token ${mutation.id} '${mutation.name}' of user ${mutation.user}`
     case 'index-created':
       return `created index ${mutation.user}/${mutation.index}`
     case 'index-modified':
@@ -70,6 +74,16 @@ function knownText(mutation: Mutation): string {
 
 function release(of: { readonly user: string; readonly index: string; readonly project: string; readonly version: string }): string {
   return `${of.project} ${of.version} on ${of.user}/${of.index}`
+}
+
+function until({ expires }: { readonly expires?: number }): string {
+  return expires === undefined ? '' : `, until ${new Date(expires).toISOString()}`
+}
+
+function userChangeText({ user, fields, revoked = [] }: Mutation & { readonly kind: 'user-modified' }): string {
+  const changed = fields.length === 0 && revoked.length > 0 ? [] : [`changed ${fields.join(', ')} of user ${user}`]
+  const ended = revoked.length === 0 ? [] : [`revoked API tokens ${revoked.join(', ')} of user ${user}`]
+  return [...changed, ...ended].join(' and ')
 }
 
 function replaced({ replaced: before }: { readonly replaced?: string }): string {

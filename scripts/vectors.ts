@@ -132,4 +132,17 @@ const CASES: readonly Case[] = [
   { name: 'index deleted', mutation: { kind: 'index-deleted', user: 'alice', index: 'dev' }, changes: [{ path: 'alice/dev/.config', value: undefined }] },
   { name: 'user deleted', actor: 'root', mutation: { kind: 'user-deleted', user: 'alice' }, changes: [{ path: 'alice/.config', value: undefined }] },
   { name: 'of a newer release', mutation: { kind: 'something-newer', with: [1, -1, 1.5, true, null, { deep: ['er'] }] }, changes: [{ path: 'a/key/nobody/knows/+here', value: [-2147483648, 4294967295, 4294967296, 0.1] }] },
+  {
+    name: 'API token created',
+    mutation: { kind: 'token-created', user: 'alice', id: '0123456789abcdef', name: 'ci of demo', actions: ['read', 'upload'], indexes: ['alice/dev'], expires: 1_800_000_000_000 },
+    changes: [{ path: 'alice/+token/0123456789abcdef', value: { name: 'ci of demo', actions: ['read', 'upload'], indexes: ['alice/dev'], created: 1_700_000_021_000, expires: 1_800_000_000_000 } }],
+  },
+  { name: 'API token without end', mutation: { kind: 'token-created', user: 'alice', id: 'fedcba9876543210', name: 'all', actions: ['admin'], indexes: ['*'] }, changes: [{ path: 'alice/+token/fedcba9876543210', value: { name: 'all', actions: ['admin'], indexes: ['*'], created: 1_700_000_022_000 } }] },
+  { name: 'API token revoked', mutation: { kind: 'token-revoked', user: 'alice', id: '0123456789abcdef', name: 'ci of demo' }, changes: [{ path: 'alice/+token/0123456789abcdef', value: undefined }] },
+  {
+    name: 'password changed and API tokens revoked',
+    via: 'basic',
+    mutation: { kind: 'user-modified', user: 'alice', fields: ['password'], revoked: ['fedcba9876543210'] },
+    changes: [{ path: 'alice/+token/fedcba9876543210', value: undefined }, { path: 'alice/.config', value: { created: 1_700_000_001_000, modified: 1_700_000_024_000 } }],
+  },
 ]

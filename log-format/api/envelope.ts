@@ -10,6 +10,8 @@ export type ResultType =
   | 'list:userconfig'
   | 'userconfig'
   | 'userpassword'
+  | 'list:tokenconfig'
+  | 'tokenconfig'
   | 'indexconfig'
   | 'projectconfig'
   | 'versiondata'

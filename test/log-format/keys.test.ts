@@ -4,6 +4,7 @@ import { checkMutation } from '#log-format/mutation.js'
 
 test.each([
   ['alice/.config', 'user', ['alice']],
+  ['alice/+token/0123456789abcdef', 'token', ['alice', '0123456789abcdef']],
   ['alice/dev/.config', 'index', ['alice', 'dev']],
   ['alice/dev/demo/.config', 'project', ['alice', 'dev', 'demo']],
   ['alice/dev/demo/1.0/.config', 'version', ['alice', 'dev', 'demo', '1.0']],
@@ -22,7 +23,7 @@ const segment = fc.string({ unit: 'grapheme', minLength: 1 }).filter((text) => !
 test('a path that was built is found again', () => {
   fc.assert(
     fc.property(segment, segment, segment, segment, segment, (user, index, project, version, basename) => {
-      for (const key of [keys.index({ user, index }), keys.link({ user, index, project, version, basename }), keys.metadata({ user, index, project, version })]) {
+      for (const key of [keys.token({ user, id: index }), keys.index({ user, index }), keys.link({ user, index, project, version, basename }), keys.metadata({ user, index, project, version })]) {
         expect(locatePath(key.path)).toEqual({ family: key.family, segments: key.segments })
       }
     }),

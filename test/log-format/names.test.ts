@@ -54,6 +54,12 @@ test.each([
   expect(refusalOf(() => checkIndexName(name))?.kind).toBe('invalid')
 })
 
+test('the name that goes with API tokens is no user, and may be an index', () => {
+  expect(refusalOf(() => checkUserName('__token__'))?.message).toBe("username '__token__' stands for whoever shows an API token")
+  expect(refusalOf(() => checkUserName('__TOKEN__'))).toBeUndefined()
+  expect(refusalOf(() => checkIndexName('__token__'))).toBeUndefined()
+})
+
 test('the refusal has the words of the catalogue (17)', () => {
   const words = "contains characters that aren't allowed. Any ascii symbol besides -.@_ is blocked."
   expect(refusalOf(() => checkUserName('ca~r'))?.message).toBe(`username 'ca~r' ${words}`)
