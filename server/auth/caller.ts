@@ -1,4 +1,5 @@
 import type { Via } from '#log-format/entry.js'
+import type { TokenScope } from '#log-format/values.js'
 
 /** What the operator of the server decided. */
 export interface AccessPolicy {
@@ -16,6 +17,10 @@ export interface Caller {
   readonly via: Via
   /** Under which rules; the default ones when absent. */
   readonly policy?: AccessPolicy
+  /** What the API token that was shown is for: this much of what the user may do. Without one, all of it. */
+  readonly scope?: TokenScope
+  /** Why the API token that was shown does not count, in a sentence. The caller is nobody then. */
+  readonly rejected?: string
 }
 
 export const ANONYMOUS: Caller = { user: undefined, via: 'session' }

@@ -1,6 +1,7 @@
 import { Refusal } from '#log-format/api/refusal.js'
 import type { IndexValue } from '#log-format/values.js'
-import { type AccessPolicy, DEFAULT_POLICY, ROOT_USER, type Caller } from './caller.js'
+import { type AccessPolicy, ANONYMOUS, type Caller, DEFAULT_POLICY, ROOT_USER } from './caller.js'
+import { covers, coversIndex, type ScopeQuestion, type TokenAction } from './token-scope.js'
 
 /** What is asked for (`spec/server-http.md` 3.5). `push` is the upload a push makes to its target. */
 export type Action =
@@ -8,6 +9,9 @@ export type Action =
   | 'user-modify'
   | 'user-modify-password'
   | 'user-delete'
+  | 'token-list'
+  | 'token-create'
+  | 'token-revoke'
   | 'index-create'
   | 'index-modify'
   | 'index-delete'
@@ -20,10 +24,17 @@ export type Action =
   | 'force'
 
 /** Of what: a user, or one of that user's indexes. Actions on an index that exists need its value. */
-export interface Target {
+export type Target = UserTarget | IndexTarget
+
+interface UserTarget {
   readonly user: string
-  readonly indexName?: string
-  readonly index?: IndexValue
+  readonly indexName?: undefined
+  readonly index?: undefined
+}
+interface IndexTarget {
+  readonly user: string
+  readonly indexName: string
+  readonly index?: IndexValue | undefined
 }
 
 /** Who asks for what under which policy: the question a row of the table answers. */
@@ -42,6 +53,9 @@ const RULES: { readonly [A in Action]: (question: Question) => boolean } = {
   'user-modify': mayManage,
   'user-modify-password': (question) => mayManage(question) || isOwner(question),
   'user-delete': (question) => mayManage(question) && isDeletable(question),
+  'token-list': (question) => mayManage(question) || isOwner(question),
+  'token-create': (question) => mayManage(question) || isOwner(question),
+  'token-revoke': (question) => mayManage(question) || isOwner(question),
   'index-create': mayManage,
   'index-modify': mayManage,
   'index-delete': mayManage,
@@ -57,8 +71,55 @@ const RULES: { readonly [A in Action]: (question: Question) => boolean } = {
   force: mayManage,
 }
 
+/** The second column of the table: what an API token must be for. A token adds nothing to what its user may do. */
+const TOKEN_ACTION: { readonly [A in Action]: TokenAction } = {
+  'user-create': 'admin',
+  'user-modify': 'admin',
+  'user-modify-password': 'admin',
+  'user-delete': 'admin',
+  'token-list': 'admin',
+  'token-create': 'admin',
+  'token-revoke': 'admin',
+  'index-create': 'admin',
+  'index-modify': 'admin',
+  'index-delete': 'admin',
+  read: 'read',
+  upload: 'upload',
+  push: 'upload',
+  'toxresult-upload': 'upload',
+  delete: 'delete',
+  // A stolen upload token must not be able to take releases away from everybody.
+  yank: 'delete',
+  force: 'admin',
+}
+
+/**
+ * Whether the table lets the caller do it. What everybody may read can be read
+ * with any token: cached pages are answered before it is asked who wants them,
+ * and they must not depend on who asked first.
+ */
 export function allows(caller: Caller, action: Action, target: Target): boolean {
+  if (!passes(caller, action, target)) return false
+  if (isInScope(caller, action, target)) return true
+  return action === 'read' && passes({ ...caller, user: ANONYMOUS.user }, action, target)
+}
+
+/** Whether somebody logged in, with all rights: not with an API token that is for certain indexes or actions. */
+export function hasFullRights(caller: Caller): boolean {
+  if (caller.user === undefined) return false
+  return caller.scope === undefined || covers(caller.scope, { action: 'admin', index: undefined })
+}
+
+function passes(caller: Caller, action: Action, target: Target): boolean {
   return RULES[action]({ caller, target, policy: caller.policy ?? DEFAULT_POLICY })
+}
+
+function isInScope({ scope }: Caller, action: Action, target: Target): boolean {
+  return scope === undefined || covers(scope, scopeQuestion(action, target))
+}
+
+function scopeQuestion(action: Action, { user, indexName }: Target): ScopeQuestion {
+  return { action: TOKEN_ACTION[action], index: indexName === undefined ? undefined : `${user}/${indexName}` }
 }
 
 /**
@@ -68,7 +129,9 @@ export function allows(caller: Caller, action: Action, target: Target): boolean 
  */
 export function authorize(caller: Caller, action: Action, target: Target): void {
   if (allows(caller, action, target)) return
+  if (caller.rejected !== undefined) throw rejectedToken(caller.rejected)
   if (caller.user === undefined && CHALLENGED.has(action)) throw challenge()
+  if (!isInScope(caller, action, target) && passes(caller, action, target)) throw outOfScope(caller, action, target)
   throw forbidden(caller, action, target)
 }
 
@@ -76,12 +139,39 @@ export function authorize(caller: Caller, action: Action, target: Target): void 
 export function challenge(): Refusal {
   return new Refusal('unauthenticated', 'login required, or the credentials were not accepted', {
     form: 'status',
-    headers: { 'WWW-Authenticate': 'Basic realm="pypi"' },
+    headers: CHALLENGE,
   })
 }
 
+const CHALLENGE = { 'WWW-Authenticate': 'Basic realm="pypi"' } as const
+
+/** Tools print the reason phrase, if anything, so it has to say what is wrong with the token. */
+function rejectedToken(why: string): Refusal {
+  return new Refusal('unauthenticated', why, { form: 'reason', headers: CHALLENGE })
+}
+
+/** Its user may do it; the token is for something else. */
+function outOfScope({ scope }: Caller, action: Action, target: Target): Refusal {
+  const question = scopeQuestion(action, target)
+  const { index } = question
+  if (scope === undefined || coversIndex(scope, question)) {
+    return new Refusal('forbidden', `this API token is not for the action '${question.action}'`, { form: 'reason' })
+  }
+  const what = index === undefined ? "users and tokens, which takes the action 'admin' on all indexes" : `the index ${index}`
+  return new Refusal('forbidden', `this API token is not for ${what}`, { form: 'reason' })
+}
+
 /** pip, uv and twine send credentials only after a challenge. devpi-client prints a plain 403 better. */
-const CHALLENGED: ReadonlySet<Action> = new Set<Action>(['read', 'upload', 'push', 'yank'])
+const CHALLENGED: ReadonlySet<Action> = new Set<Action>([
+  'read',
+  'upload',
+  'push',
+  'yank',
+  // devpi-client does not know these.
+  'token-list',
+  'token-create',
+  'token-revoke',
+])
 
 function forbidden(caller: Caller, action: Action, target: Target): Refusal {
   const index = `${target.user}/${target.indexName ?? ''}`
@@ -90,6 +180,10 @@ function forbidden(caller: Caller, action: Action, target: Target): Refusal {
       return new Refusal('forbidden', `no permission to modify user ${target.user}`)
     case 'user-modify-password':
       return new Refusal('forbidden', `no permission to change password for user ${target.user}`)
+    case 'token-list':
+    case 'token-create':
+    case 'token-revoke':
+      return new Refusal('forbidden', `no permission to see or change API tokens of user ${target.user}`)
     case 'index-create':
       return new Refusal('forbidden', `no permission to create index ${index}`)
     case 'read':

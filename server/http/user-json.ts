@@ -1,23 +1,23 @@
 import { keys } from '#log-format/keys.js'
 import type { IndexValue, JsonValue, UserValue } from '#log-format/values.js'
 import type { Caller } from '#server/auth/caller.js'
-import { allows } from '#server/auth/permissions.js'
+import { allows, hasFullRights } from '#server/auth/permissions.js'
 import { settingsOf } from '#server/commands/index-settings.js'
 import type { UserRef } from '#server/commands/lookups.js'
 import type { Reader } from '#server/storage/reader.js'
 
-/** `userconfig`: a user with the indexes that the caller may read. An e-mail address is for the logged in. */
+/** `userconfig`: a user with the indexes that the caller may read. An e-mail address is for the logged in, with all their rights. */
 export async function userJson(reader: Reader, ref: UserRef, value: UserValue, caller: Caller): Promise<JsonValue> {
   const indexes: Record<string, JsonValue> = {}
   for await (const found of reader.scan(keys.index.under(ref.user))) {
     const { index } = keys.index.params(found.segments)
-    if (allows(caller, 'read', { user: ref.user, index: found.value })) indexes[index] = indexJson(found.value)
+    if (allows(caller, 'read', { user: ref.user, index: found.value, indexName: index })) indexes[index] = indexJson(found.value)
   }
   const { created, modified, email, ...fields } = value
   return {
     created: formatTime(created),
     indexes,
-    ...(email !== undefined && caller.user !== undefined && { email }),
+    ...(email !== undefined && hasFullRights(caller) && { email }),
     ...(modified !== undefined && { modified: formatTime(modified) }),
     ...fields,
     username: ref.user,
@@ -30,6 +30,6 @@ export function indexJson(index: IndexValue): { readonly [setting: string]: Json
 }
 
 /** `YYYY-MM-DDTHH:MM:SSZ`. */
-function formatTime(ms: number): string {
+export function formatTime(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')
 }

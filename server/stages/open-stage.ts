@@ -43,7 +43,7 @@ export async function openStage(input: {
   for (const found of indexes) {
     const judged = await judgedNow(reader, current, found, caller)
     isPublic &&= judged.settings.acl_read === undefined
-    if (allows(judged.caller, 'read', { user: found.user, index: judged.settings })) order.push(found)
+    if (allows(judged.caller, 'read', { user: found.user, index: judged.settings, indexName: found.index })) order.push(found)
   }
   return { user: ref.user, index: ref.index, reader, value, order, visited, isPublic }
 }

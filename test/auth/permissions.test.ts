@@ -28,8 +28,8 @@ function whoMay(action: Action, target: Target, policy?: AccessPolicy): string {
 const EVERYONE = CALLERS.join(' ')
 const LOGGED_IN = 'nina olga paul root'
 const NINA: Target = { user: 'nina' }
-const DEV: Target = { user: 'nina', indexName: 'dev', index: STAGE }
-const PYPI: Target = { user: 'nina', indexName: 'pypi', index: MIRROR }
+const DEV = { user: 'nina', indexName: 'dev', index: STAGE } satisfies Target
+const PYPI = { user: 'nina', indexName: 'pypi', index: MIRROR } satisfies Target
 
 function stage(changes: Partial<StageIndexValue>): Target {
   return { ...DEV, index: { ...STAGE, ...changes } }
@@ -43,6 +43,10 @@ test.each<[Action, Target, string]>([
   ['user-delete', NINA, 'nina root'],
   ['user-modify', { user: 'root' }, 'root'],
   ['user-delete', { user: 'root' }, ''],
+  ['token-list', NINA, 'nina root'],
+  ['token-create', NINA, 'nina root'],
+  ['token-revoke', NINA, 'nina root'],
+  ['token-create', { user: 'root' }, 'root'],
   ['index-create', { ...NINA, indexName: 'dev' }, 'nina root'],
   ['index-modify', DEV, 'nina root'],
   ['index-delete', DEV, 'nina root'],
@@ -92,6 +96,9 @@ test.each<[Action, Target, string]>([
   ['user-modify', NINA, 'olga'],
   ['user-modify-password', NINA, 'nina olga'],
   ['user-delete', NINA, 'olga'],
+  ['token-list', NINA, 'nina olga'],
+  ['token-create', NINA, 'nina olga'],
+  ['token-revoke', NINA, 'nina olga'],
   ['user-delete', { user: 'olga' }, ''],
   ['user-delete', { user: 'root' }, ''],
   ['index-create', { ...NINA, indexName: 'dev' }, 'olga'],
@@ -125,6 +132,7 @@ function refusalOf(who: Who, action: Action, target: Target): Refusal | undefine
 
 const PRIVATE = stage({ acl_read: [], acl_upload: [], acl_toxresult_upload: [] })
 const DENIED = 'Access was denied to this resource.'
+const NO_TOKENS = 'no permission to see or change API tokens of user nina'
 const NO_TOX = 'No permission to upload tox results. You can use the devpi test --no-upload option to skip the upload.'
 
 // spec/server-http.md 3.5, "How a missing permission shows", and 17.
@@ -143,11 +151,14 @@ test.each<[Who, Action, Target, string, string, string]>([
   ['paul', 'read', PRIVATE, 'forbidden', 'message', 'package read forbidden'],
   ['olga', 'force', DEV, 'forbidden', 'message', 'only its owner and root may use force on nina/dev'],
   ['paul', 'yank', DEV, 'forbidden', 'message', 'no permission to yank on nina/dev'],
+  ['paul', 'token-list', NINA, 'forbidden', 'message', NO_TOKENS],
+  ['paul', 'token-create', NINA, 'forbidden', 'message', NO_TOKENS],
+  ['paul', 'token-revoke', NINA, 'forbidden', 'message', NO_TOKENS],
 ])('%s is refused %s on %j as %s, %s: %s', (who, action, target, kind, form, message) => {
   expect(refusalOf(who, action, target)).toMatchObject({ kind, form, message, headers: {} })
 })
 
-test.each<Action>(['read', 'upload', 'push', 'yank'])('%s without credentials is challenged to send some', (action) => {
+test.each<Action>(['read', 'upload', 'push', 'yank', 'token-list', 'token-create', 'token-revoke'])('%s without credentials is challenged to send some', (action) => {
   expect(refusalOf('anonymous', action, PRIVATE)).toMatchObject({
     kind: 'unauthenticated',
     form: 'status',

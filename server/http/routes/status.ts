@@ -1,4 +1,5 @@
 import { Router } from 'express'
+import { hasFullRights } from '#server/auth/permissions.js'
 import { callerOf } from '../authenticate.js'
 import type { Deps } from '../deps.js'
 import { mount } from '../methods.js'
@@ -18,7 +19,7 @@ export function statusRoutes(deps: Deps): Router {
       const result = {
         uuid: deps.node.uuid,
         versioninfo: { 'devpi-server': deps.node.serverVersion },
-        ...(caller.user !== undefined && { serverdir, host, port, 'outside-url': outsideUrl ?? null }),
+        ...(hasFullRights(caller) && { serverdir, host, port, 'outside-url': outsideUrl ?? null }),
         role: 'MASTER',
         serial,
         'last-commit-timestamp': time / 1000,
