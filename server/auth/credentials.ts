@@ -1,6 +1,7 @@
 /** What a request claims; nothing here is checked. `secret` is a password or a token. */
 export interface Credentials {
-  readonly user: string
+  /** Undefined for a bearer token, which has to say itself whose it is. */
+  readonly user: string | undefined
   readonly secret: string
   readonly header: 'x-devpi-auth' | 'authorization'
 }
@@ -14,10 +15,10 @@ const MAX_ENCODED_LENGTH = 8192
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
- * The credentials of a request (`spec/server-http.md` 3.1, RFC 7617):
+ * The credentials of a request (`spec/server-http.md` 3.1, RFC 7617, RFC 6750):
  * devpi-client sends `X-Devpi-Auth`, which is `base64(user:secret)`, everyone
- * else `Authorization: Basic`. The former is looked at first, and only if it
- * cannot be decoded the latter counts. Other schemes are none of our business:
+ * else `Authorization: Basic` or `Bearer`. The former is looked at first, and only
+ * if it cannot be decoded the latter counts. Other schemes are none of our business:
  * undefined, as without any header. `malformed`: a header was there, and none
  * could be decoded.
  */
@@ -28,8 +29,20 @@ export function parseCredentials(headers: RequestHeaders): Credentials | 'malfor
 
   const authorization = headers['authorization']
   const [, scheme, encoded = ''] = (typeof authorization === 'string' && /^ *(\S+) *(.*)$/s.exec(authorization)) || []
-  if (scheme?.toLowerCase() !== 'basic') return fromDevpi
-  return decode(encoded, 'authorization')
+  switch (scheme?.toLowerCase()) {
+    case 'basic':
+      return decode(encoded, 'authorization')
+    case 'bearer':
+      return bearer(encoded.trim())
+    default:
+      return fromDevpi
+  }
+}
+
+/** `b64token` of RFC 6750 section 2.1. */
+function bearer(token: string): Credentials | 'malformed' {
+  if (token.length > MAX_ENCODED_LENGTH || !/^[\w.~+/-]+=*$/.test(token)) return 'malformed'
+  return { user: undefined, secret: token, header: 'authorization' }
 }
 
 function decode(encoded: string | readonly string[], header: Credentials['header']): Credentials | 'malformed' {

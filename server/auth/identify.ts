@@ -1,8 +1,9 @@
 import { createHmac, randomBytes } from 'node:crypto'
 
 import { Refusal } from '#log-format/api/refusal.js'
-import { isKeySegment } from '#log-format/names.js'
+import { isKeySegment, TOKEN_USER } from '#log-format/names.js'
 import type { JsonValue } from '#log-format/values.js'
+import { findApiToken, looksLikeApiToken, type TokenStore } from './api-tokens.js'
 import { ANONYMOUS, type Caller } from './caller.js'
 import { parseCredentials, type RequestHeaders } from './credentials.js'
 import type { LoginThrottle } from './login-throttle.js'
@@ -14,6 +15,7 @@ import { parseUserSecret, type UserSecret } from './user-secret.js'
 export interface AuthenticatorOptions {
   /** The vault's value of a user. */
   readonly secretOf: (user: string) => JsonValue | undefined
+  readonly apiTokens: TokenStore
   /** Signs login tokens; see `secret-file.ts`. */
   readonly secret: Buffer
   readonly hasher: PasswordHasher
@@ -54,15 +56,20 @@ export class Authenticator {
 
   /**
    * Who sends these headers from `address`. A token or a password may stand in
-   * either header (`spec/server-http.md` 3.1). Wrong credentials never fail a
-   * request by themselves, as much is public; only who guesses passwords is
-   * refused, `too-many-requests`.
+   * either header (`spec/server-http.md` 3.1); a token may also come alone, as
+   * bearer or with the name `__token__`. Wrong credentials never fail a
+   * request by themselves, as much is public; only who guesses is refused,
+   * `too-many-requests`.
    */
   async identify(headers: RequestHeaders, address: string): Promise<Identity> {
     const credentials = parseCredentials(headers)
     if (credentials === undefined || credentials === 'malformed') return NOBODY
-    const { user, secret } = credentials
+    const { secret } = credentials
+    const user = credentials.user === TOKEN_USER ? undefined : credentials.user
+    if (looksLikeApiToken(secret)) return this.#identifyApiToken(user, secret, address)
     if (looksLikeToken(secret)) return this.#identifyToken(user, secret)
+    if (credentials.user === TOKEN_USER) return rejected('this is no API token of this server, or only a part of one')
+    if (user === undefined) return NOBODY // a bearer token of another system
     if ((await this.#checkPassword(user, secret, address)) === undefined) return NOBODY
     return { caller: { user, via: 'basic' }, status: 'ok' }
   }
@@ -73,6 +80,10 @@ export class Authenticator {
    * a user who does not exist, and `too-many-requests`.
    */
   async login(user: string, password: string, address: string): Promise<Login> {
+    if (looksLikeApiToken(password)) {
+      // Its limits would be lost in the exchange.
+      throw new Refusal('unauthenticated', 'an API token is not for logging in: send it with each request')
+    }
     const matched = await this.#checkPassword(user, password, address)
     if (matched === undefined) throw new Refusal('unauthenticated', `user '${user}' could not be authenticated`)
     return this.#issue(user, matched) // for the password that was shown, even if it was changed meanwhile
@@ -89,10 +100,34 @@ export class Authenticator {
     return { token, expirationSeconds: TOKEN_LIFETIME_SECONDS }
   }
 
-  #identifyToken(user: string, token: string): Identity {
+  /** `user`: whose it has to be, undefined when only the token says so. */
+  async #identifyApiToken(user: string | undefined, token: string, address: string): Promise<Identity> {
+    const { apiTokens, now } = this.#options
+    const found = await findApiToken(apiTokens, token, now())
+    if (found === undefined) {
+      this.#countUnknownToken(token, address)
+      return rejected('this API token is not known here, or was revoked')
+    }
+    if (user !== undefined && user !== found.user) return rejected('this API token belongs to another user')
+    const { value, isExpired } = found
+    if (isExpired) return { ...rejected('this API token has expired'), status: 'expired' }
+    const { actions, indexes } = value
+    return { caller: { user: found.user, via: 'token', scope: { actions, indexes } }, status: 'ok' }
+  }
+
+  /** Sent again and again, as by a build machine that nobody told, it is one failure. */
+  #countUnknownToken(token: string, address: string): void {
+    const digest = this.#digestOf(['token', token, address])
+    if (this.#rejected.get(digest) === true) return
+    this.#options.throttle.countToken(address)
+    this.#rejected.set(digest, true)
+  }
+
+  #identifyToken(claimed: string | undefined, token: string): Identity {
     const subject = readToken(this.#options.secret, token, this.#options.now())
     if (subject === 'expired') return { caller: ANONYMOUS, status: 'expired' }
-    if (subject === undefined || subject.user !== user) return NOBODY
+    if (subject === undefined || (claimed !== undefined && subject.user !== claimed)) return NOBODY
+    const { user } = subject
     // The password it was given for may have been changed since, or gone with its user.
     if (subject.credential !== this.#secretOf(user)?.id) return { caller: ANONYMOUS, status: 'expired' }
     return { caller: { user, via: 'token' }, status: 'ok' }
@@ -113,8 +148,7 @@ export class Authenticator {
    */
   #shareCheck(guess: Guess): Promise<boolean> {
     const { user, verifier = null, password, address } = guess
-    const text = JSON.stringify([user, verifier, password, address])
-    const digest = createHmac('sha256', this.#guessKey).update(text).digest('base64')
+    const digest = this.#digestOf([user, verifier, password, address])
     const running = this.#checks.get(digest)
     if (running !== undefined) return running
 
@@ -147,9 +181,18 @@ export class Authenticator {
     return matches
   }
 
+  #digestOf(guess: readonly (string | null)[]): string {
+    return createHmac('sha256', this.#guessKey).update(JSON.stringify(guess)).digest('base64')
+  }
+
   #secretOf(user: string): UserSecret | undefined {
     return parseUserSecret(this.#options.secretOf(user))
   }
+}
+
+/** Nobody, and why. */
+function rejected(why: string): Identity {
+  return { caller: { ...ANONYMOUS, rejected: why }, status: 'noauth' }
 }
 
 /** Remembered by a keyed digest only: no password stays in memory. */

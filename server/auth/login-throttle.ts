@@ -89,6 +89,19 @@ export class LoginThrottle {
     }
     return { succeeded, withdrawn }
   }
+
+  /**
+   * Counts a token that is not known here. It names nobody, and is too long to
+   * be guessed, so only who sends many different ones from an address is
+   * refused, as in `admit`; tokens that are good need not come this way.
+   */
+  countToken(address: string): void {
+    const nowMs = this.#now()
+    const network = ipKeyGenerator(address)
+    const waitMs = this.#addresses.waitMs(network, nowMs)
+    if (waitMs > 0) throw tooManyFailures(Math.ceil(waitMs / 1000))
+    this.#addresses.add(network, nowMs)
+  }
 }
 
 function tooManyFailures(waitSeconds: number): Refusal {

@@ -8,6 +8,7 @@ import type { Transaction } from '#server/storage/transaction.js'
 import { secretNames } from '#server/storage/vault.js'
 import { requireUser } from './lookups.js'
 import { removeIndexContents } from './index-contents.js'
+import { removeTokens } from './tokens.js'
 
 /** What proves a password, made before the transaction; `id` is new for every password. */
 export interface Verifier {
@@ -54,29 +55,34 @@ export interface ModifyUser {
   readonly user: string
   readonly fields: UserFields
   readonly verifier: Verifier | undefined
+  /** API tokens outlive a change of password, but for who asks: `revoke`. */
+  readonly apiTokens?: 'keep' | 'revoke'
 }
 
 /**
  * Changes the fields given, and the password when a verifier is. Refuses
- * `not-found` and `forbidden`. A new password ends all tokens of the user.
+ * `not-found` and `forbidden`. A new password ends all login tokens of the user.
  */
 export async function modifyUser(tx: Transaction, input: ModifyUser): Promise<UserValue> {
-  const { user, fields, verifier } = input
+  const { user, fields: given, verifier } = input
   const before = await requireUser(tx, { user })
-  const changed = FIELDS.filter((field) => Object.hasOwn(fields, field) && !sameField(before[field], fields[field]))
-  const onlyPassword = changed.length === 0 && verifier !== undefined
-  authorize(input.caller, onlyPassword ? 'user-modify-password' : 'user-modify', { user })
-  if (changed.length === 0 && verifier === undefined) return before
+  const changed = FIELDS.filter((field) => Object.hasOwn(given, field) && !sameField(before[field], given[field]))
+  const revokes = input.apiTokens === 'revoke'
+  const onlySecrets = changed.length === 0 && (verifier !== undefined || revokes)
+  authorize(input.caller, onlySecrets ? 'user-modify-password' : 'user-modify', { user })
+  const revoked = revokes ? await removeTokens(tx, { user }) : []
+  if (changed.length === 0 && verifier === undefined && revoked.length === 0) return before
 
-  const kept = { ...before, ...fields }
+  const kept = { ...before, ...given }
   const value: UserValue = { created: before.created, modified: tx.time, ...present(kept) }
   tx.set(keys.user({ user }), value)
   if (verifier !== undefined) tx.secrets.set(secretNames.user(user), { ...verifier })
-  tx.record({ kind: 'user-modified', user, fields: verifier === undefined ? changed : [...changed, 'password'] })
+  const fields = verifier === undefined ? changed : [...changed, 'password']
+  tx.record({ kind: 'user-modified', user, fields, ...(revoked.length > 0 && { revoked }) })
   return value
 }
 
-/** Removes a user with all indexes. Refuses `forbidden`, also when one of them is not volatile, and `not-found`. */
+/** Removes a user with all indexes and API tokens. Refuses `forbidden`, also when one of them is not volatile, and `not-found`. */
 export async function deleteUser(tx: Transaction, input: { readonly caller: Caller; readonly user: string }): Promise<void> {
   const { user } = input
   authorize(input.caller, 'user-delete', { user })
@@ -88,6 +94,7 @@ export async function deleteUser(tx: Transaction, input: { readonly caller: Call
     indexes.push(index)
   }
   for (const index of indexes) await removeIndexContents(tx, { user, index })
+  await removeTokens(tx, { user })
   tx.delete(keys.user({ user }))
   tx.secrets.delete(secretNames.user(user))
   tx.record({ kind: 'user-deleted', user })

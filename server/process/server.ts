@@ -8,6 +8,7 @@ import { Authenticator } from '#server/auth/identify.js'
 import { LoginThrottle } from '#server/auth/login-throttle.js'
 import { PasswordHasher } from '#server/auth/passwords.js'
 import { loadSecret } from '#server/auth/secret-file.js'
+import { storedTokens } from '#server/commands/tokens.js'
 import { createApp } from '#server/http/app.js'
 import type { Deps } from '#server/http/deps.js'
 import { createListener } from '#server/http/listener.js'
@@ -78,6 +79,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     newRequestId,
     authenticator: new Authenticator({
       secretOf: (user) => storage.vault.get(secretNames.user(user)),
+      apiTokens: storedTokens(storage),
       secret: await loadSecret(config.secretFile ?? join(config.serverDir, '.secret')),
       hasher,
       throttle: new LoginThrottle({ now }),

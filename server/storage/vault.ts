@@ -4,8 +4,8 @@ import type { Database, RowOperation } from './database.js'
 import { secretRow } from './rows.js'
 
 /**
- * Secrets beside the log: verifiers of passwords and credentials of
- * upstreams, by name. They are written in the batch of the entry that says
+ * Secrets beside the log: verifiers of passwords, hashes of API tokens and
+ * credentials of upstreams, by name. They are written in the batch of the entry that says
  * something changed, and no projection, log or listing can see them.
  */
 export interface Vault {
@@ -21,6 +21,7 @@ export interface VaultChanges extends Vault {
 /** Names of the secrets. */
 export const secretNames = {
   user: (user: string): string => `user\0${user}`,
+  apiToken: (id: string): string => `token\0${id}`,
   upstream: (user: string, index: string): string => `upstream\0${user}\0${index}`,
 }
 

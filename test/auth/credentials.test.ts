@@ -16,6 +16,13 @@ test.each([
   ['UTF-8', { 'x-devpi-auth': base64('föö:pässword') }, { user: 'föö', secret: 'pässword', header: 'x-devpi-auth' }],
   ['Latin-1', { 'x-devpi-auth': base64('föö:x', 'latin1') }, { user: 'föö', secret: 'x', header: 'x-devpi-auth' }],
   ['no padding', { 'x-devpi-auth': base64('nina:s3cre').replaceAll('=', '') }, { user: 'nina', secret: 's3cre', header: 'x-devpi-auth' }],
+  ['Bearer', { authorization: 'Bearer abc.D-e_f~/+0==' }, { user: undefined, secret: 'abc.D-e_f~/+0==', header: 'authorization' }],
+  ['Bearer in lower case', { authorization: 'bearer  abc ' }, { user: undefined, secret: 'abc', header: 'authorization' }],
+  [
+    'an X-Devpi-Auth that cannot be decoded, beside Bearer',
+    { 'x-devpi-auth': '%%%', authorization: 'Bearer abc' },
+    { user: undefined, secret: 'abc', header: 'authorization' },
+  ],
   [
     'both, of which X-Devpi-Auth counts',
     { 'x-devpi-auth': base64('olga:x'), authorization: `Basic ${base64('nina:s3cret')}` },
@@ -33,7 +40,7 @@ test.each([
 test.each([
   ['no header', {}],
   ['an empty Authorization', { authorization: '' }],
-  ['Bearer', { authorization: 'Bearer abc' }],
+  ['Digest', { authorization: 'Digest abc' }],
   ['a scheme that begins like Basic', { authorization: `Basically ${base64('nina:x')}` }],
 ])('%s brings no credentials', (_what, headers) => {
   expect(parseCredentials(headers)).toBeUndefined()
@@ -53,7 +60,12 @@ test.each([
 ])('%s is malformed in either header', (_what, encoded) => {
   expect(parseCredentials({ 'x-devpi-auth': encoded })).toBe('malformed')
   expect(parseCredentials({ authorization: `Basic ${encoded}` })).toBe('malformed')
-  expect(parseCredentials({ 'x-devpi-auth': encoded, authorization: 'Bearer x' })).toBe('malformed')
+  expect(parseCredentials({ 'x-devpi-auth': encoded, authorization: 'Digest x' })).toBe('malformed')
+})
+
+// RFC 6750 section 2.1
+test.each(['', 'a b', 'a,b', 'a"b', 'ä', '=', 'a=b', 'x'.repeat(9000)])('Bearer %j is malformed', (token) => {
+  expect(parseCredentials({ authorization: `Bearer ${token}` })).toBe('malformed')
 })
 
 test('a header given twice is malformed', () => {

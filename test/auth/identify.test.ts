@@ -1,5 +1,6 @@
 import { Refusal } from '#log-format/api/refusal.js'
-import type { JsonValue } from '#log-format/values.js'
+import type { JsonValue, TokenValue } from '#log-format/values.js'
+import { newApiToken } from '#server/auth/api-tokens.js'
 import { ANONYMOUS } from '#server/auth/caller.js'
 import { Authenticator } from '#server/auth/identify.js'
 import { LoginThrottle } from '#server/auth/login-throttle.js'
@@ -23,8 +24,11 @@ const TEN_HOURS_MS = 36_000_000
 const NOBODY = { caller: ANONYMOUS, status: 'noauth' }
 const EXPIRED = { caller: ANONYMOUS, status: 'expired' }
 
+const SCOPE = { actions: ['upload'], indexes: ['nina/dev'] }
+
 let nowMs: number
 let vault: Map<string, JsonValue>
+let tokenValues: Map<string, TokenValue>
 let hasher: CountingHasher
 let authenticator: Authenticator
 
@@ -35,16 +39,34 @@ async function setPassword(user: string, password: string): Promise<void> {
 function newAuthenticator(): Authenticator {
   const now = (): number => nowMs
   const throttle = new LoginThrottle({ now })
-  return new Authenticator({ secretOf: (user) => vault.get(user), secret: SECRET, hasher, throttle, now })
+  const apiTokens = {
+    secretOf: (id: string) => vault.get(`token ${id}`),
+    valueOf: (user: string, id: string) => Promise.resolve(tokenValues.get(`${user} ${id}`)),
+  }
+  return new Authenticator({ secretOf: (user) => vault.get(user), apiTokens, secret: SECRET, hasher, throttle, now })
+}
+
+/** A good token of a user, and how to revoke it. */
+function makeToken(user: string, changes: Partial<TokenValue> = {}): { readonly text: string; readonly revoke: () => void } {
+  const { id, text, secret } = newApiToken(user)
+  vault.set(`token ${id}`, secret)
+  tokenValues.set(`${user} ${id}`, { name: 'ci', ...SCOPE, created: nowMs, ...changes })
+  const revoke = (): void => {
+    vault.delete(`token ${id}`)
+    tokenValues.delete(`${user} ${id}`)
+  }
+  return { text, revoke }
 }
 
 const encode = (user: string, secret: string): string => Buffer.from(`${user}:${secret}`).toString('base64')
 const basic = (user: string, secret: string) => ({ authorization: `Basic ${encode(user, secret)}` })
 const devpi = (user: string, secret: string) => ({ 'x-devpi-auth': encode(user, secret) })
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
 
 beforeEach(async () => {
   nowMs = Date.UTC(2026, 4, 4)
   vault = new Map()
+  tokenValues = new Map()
   hasher = new CountingHasher({ memoryKib: 8, iterations: 1, parallelism: 1, concurrency: 2 })
   authenticator = newAuthenticator()
   await setPassword('nina', 's3cret')
@@ -58,6 +80,9 @@ test('password and token work in both headers', async () => {
     expect(byPassword).toEqual({ caller: { user: 'nina', via: 'basic' }, status: 'ok' })
     const byToken = await authenticator.identify(carry('nina', token), HERE)
     expect(byToken).toEqual({ caller: { user: 'nina', via: 'token' }, status: 'ok' })
+  }
+  for (const headers of [bearer(token), basic('__token__', token)]) {
+    expect(await authenticator.identify(headers, HERE)).toEqual({ caller: { user: 'nina', via: 'token' }, status: 'ok' })
   }
 })
 
@@ -77,7 +102,9 @@ test.each([
   ['a name that cannot be', basic('a/b', 's3cret')],
   ['an endless name', basic('x'.repeat(300), 's3cret')],
   ['what is malformed', { 'x-devpi-auth': '%%%' }],
-  ['another scheme', { authorization: 'Bearer abc' }],
+  ['another scheme', { authorization: 'Digest abc' }],
+  ['a bearer token of another system', { authorization: 'Bearer abc' }],
+  ['a password as bearer', { authorization: 'Bearer s3cret' }],
   ['a wrong X-Devpi-Auth beside a right Basic', { ...devpi('nina', 'wrong'), ...basic('nina', 's3cret') }],
 ])('who sends %s is anonymous', async (_what, headers) => {
   expect(await authenticator.identify(headers, HERE)).toEqual(NOBODY)
@@ -208,4 +235,97 @@ test('no refusal shows what was sent as a secret', async () => {
   }
   expect(refusals).toHaveLength(8)
   for (const refusal of refusals) expect(String(refusal)).not.toContain('hush')
+})
+
+describe('an API token', () => {
+  const rejected = (why: string, status = 'noauth') => ({ caller: { ...ANONYMOUS, rejected: why }, status })
+  const UNKNOWN = rejected('this API token is not known here, or was revoked')
+
+  test.each<[string, (token: string) => Record<string, string>]>([
+    ['as bearer', bearer],
+    ['with the name of all tokens', (token) => basic('__token__', token)],
+    ['with the name of its user', (token) => basic('nina', token)],
+    ['in X-Devpi-Auth', (token) => devpi('nina', token)],
+    ['in X-Devpi-Auth, with the name of all tokens', (token) => devpi('__token__', token)],
+  ])('works %s, costs no password check, and brings its scope', async (_, carry) => {
+    const { text } = makeToken('nina')
+    expect(await authenticator.identify(carry(text), HERE)).toEqual({ caller: { user: 'nina', via: 'token', scope: SCOPE }, status: 'ok' })
+    expect(hasher.checks).toBe(0)
+  })
+
+  test('does not work beside the name of somebody else', async () => {
+    const { text } = makeToken('nina')
+    expect(await authenticator.identify(basic('olga', text), HERE)).toEqual(rejected('this API token belongs to another user'))
+  })
+
+  test('works until the moment it expires', async () => {
+    const { text } = makeToken('nina', { expires: nowMs + 1000 })
+    nowMs += 999
+    expect(await authenticator.identify(bearer(text), HERE)).toMatchObject({ status: 'ok' })
+    nowMs += 1
+    expect(await authenticator.identify(bearer(text), HERE)).toEqual(rejected('this API token has expired', 'expired'))
+  })
+
+  test('that was revoked, has another secret or never was is rejected in the same words', async () => {
+    const { text, revoke } = makeToken('nina')
+    const wrong = text.slice(0, -1) + (text.endsWith('A') ? 'B' : 'A')
+    expect(await authenticator.identify(bearer(wrong), HERE)).toEqual(UNKNOWN)
+    expect(await authenticator.identify(bearer(newApiToken('nina').text), HERE)).toEqual(UNKNOWN)
+    revoke()
+    expect(await authenticator.identify(bearer(text), HERE)).toEqual(UNKNOWN)
+    expect(hasher.checks).toBe(0)
+  })
+
+  test('whose public part is gone is unknown, whatever the vault still has', async () => {
+    const { text } = makeToken('nina')
+    tokenValues.clear()
+    expect(await authenticator.identify(bearer(text), HERE)).toEqual(UNKNOWN)
+  })
+
+  test.each([null, 'x', {}, { user: 'nina' }, { user: 1, sha256: 'a'.repeat(64) }, { user: 'nina', sha256: 'short' }, { user: 'nina', sha256: '0'.repeat(64) }])(
+    'for which the vault has %j is unknown',
+    async (value) => {
+      const { text } = makeToken('nina')
+      for (const name of vault.keys()) if (name.startsWith('token ')) vault.set(name, value)
+      expect(await authenticator.identify(bearer(text), HERE)).toEqual(UNKNOWN)
+    },
+  )
+
+  test('outlives a change of the password, and works for a user without one', async () => {
+    const { text } = makeToken('nina')
+    await setPassword('nina', 'another')
+    expect(await authenticator.identify(bearer(text), HERE)).toMatchObject({ status: 'ok' })
+    vault.delete('nina')
+    expect(await authenticator.identify(bearer(text), HERE)).toMatchObject({ status: 'ok' })
+  })
+
+  test('of which a part is missing is no password of the user __token__', async () => {
+    const why = 'this is no API token of this server, or only a part of one'
+    expect(await authenticator.identify(basic('__token__', makeToken('nina').text.slice(0, -1)), HERE)).toEqual(rejected(why))
+    expect(hasher.checks).toBe(0)
+  })
+
+  test('cannot be exchanged for a login', async () => {
+    const { text } = makeToken('nina')
+    await expect(authenticator.login('nina', text, HERE)).rejects.toMatchObject({
+      kind: 'unauthenticated',
+      message: 'an API token is not for logging in: send it with each request',
+    })
+  })
+
+  test('that is unknown counts once, however often it is sent', async () => {
+    const { text } = newApiToken('nina')
+    for (let time = 0; time < 200; time += 1) expect(await authenticator.identify(bearer(text), HERE)).toEqual(UNKNOWN)
+    expect(await authenticator.identify(basic('nina', 's3cret'), HERE)).toMatchObject({ status: 'ok' })
+  })
+
+  test('is let in from an address that sent too many unknown ones, which others are not', async () => {
+    const { text } = makeToken('nina')
+    for (let guess = 0; guess < 51; guess += 1) expect(await authenticator.identify(bearer(newApiToken('nina').text), HERE)).toEqual(UNKNOWN)
+    const throttled = { kind: 'too-many-requests', headers: { 'Retry-After': '1' } }
+    await expect(authenticator.identify(bearer(newApiToken('nina').text), HERE)).rejects.toMatchObject(throttled)
+    await expect(authenticator.identify(basic('nina', 's3cret'), HERE)).rejects.toMatchObject(throttled)
+    expect(await authenticator.identify(bearer(text), HERE)).toMatchObject({ status: 'ok' })
+    expect(await authenticator.identify(basic('nina', 's3cret'), '192.0.2.2')).toMatchObject({ status: 'ok' })
+  })
 })

@@ -109,6 +109,14 @@ test.each([
   expect(fail('nina', second)).toBe(same ? 1 : 0)
 })
 
+test('unknown tokens count on their address alone', () => {
+  for (let time = 0; time < 51; time += 1) throttle.countToken('192.0.2.1')
+  expect(() => { throttle.countToken('192.0.2.1') }).toThrow('too many failed logins, try again in 1 second')
+  expect(fail('nina', '192.0.2.1')).toBe(1)
+  expect(fail('nina', '192.0.2.2')).toBe(0)
+  throttle.countToken('192.0.2.2')
+})
+
 test('failures are forgotten after an hour', () => {
   failTimes(10, 'nina', '192.0.2.1')
   nowMs += 60 * 60 * 1000 + 1

@@ -11,6 +11,7 @@ import type { StageIndexValue } from '#log-format/values.js'
 import { Authenticator } from '#server/auth/identify.js'
 import { LoginThrottle } from '#server/auth/login-throttle.js'
 import { PasswordHasher } from '#server/auth/passwords.js'
+import { storedTokens } from '#server/commands/tokens.js'
 import { beginRequest } from '#server/http/authenticate.js'
 import type { Deps } from '#server/http/deps.js'
 import { sendRefusal } from '#server/http/errors.js'
@@ -137,6 +138,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     newRequestId: () => `request-${(requests += 1)}`,
     authenticator: new Authenticator({
       secretOf: (user) => storage.vault.get(secretNames.user(user)),
+      apiTokens: storedTokens(storage),
       secret: randomBytes(32),
       hasher,
       throttle: new LoginThrottle({ now: Date.now }),
