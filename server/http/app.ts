@@ -15,6 +15,7 @@ import { projectRoutes } from './routes/projects.js'
 import { simpleRoutes } from './routes/simple.js'
 import { statusRoutes } from './routes/status.js'
 import { postToIndex } from './routes/uploads.js'
+import { tokenRoutes } from './routes/tokens.js'
 import { userRoutes } from './routes/users.js'
 import { versionRoutes } from './routes/versions.js'
 import { stripPrefix } from './urls.js'
@@ -31,6 +32,7 @@ export function createApp(deps: Deps): Express {
     statusRoutes(deps),
     apiRoutes(deps),
     loginRoutes(deps),
+    tokenRoutes(deps),
     fileRoutes(deps),
     simple.router,
     versionRoutes(deps),

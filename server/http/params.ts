@@ -3,6 +3,7 @@ import type { Request } from 'express'
 import { Refusal } from '#log-format/api/refusal.js'
 import { isKeySegment } from '#log-format/names.js'
 import type { FileRef, IndexRef, ProjectRef, UserRef, VersionRef } from '#server/commands/lookups.js'
+import type { TokenRef } from '#server/commands/tokens.js'
 import { normalizeProjectName } from '#server/packaging/project-name.js'
 
 /** The refusal of an address that no route has. */
@@ -12,6 +13,10 @@ export function noSuchRoute(): Refusal {
 
 export function userPath(params: ParamsDictionary): UserRef {
   return { user: nameParam(params, 'user') }
+}
+
+export function tokenPath(params: ParamsDictionary): TokenRef {
+  return { ...userPath(params), id: segmentParam(params, 'id') }
 }
 
 export function indexPath(params: ParamsDictionary): IndexRef {

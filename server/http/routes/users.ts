@@ -89,9 +89,10 @@ async function patchUser(deps: Deps, req: Request, res: Response): Promise<void>
   const onlyPassword = !Object.keys(body).some((key) => FIELDS.has(key))
   authorize(caller, onlyPassword ? 'user-modify-password' : 'user-modify', { user })
 
+  const apiTokens = revokesTokens(body) ? 'revoke' : 'keep'
   const verifier = await verifierOf(deps, caller, body)
   const { serial } = await deps.storage.transact(origin, (tx) =>
-    modifyUser(tx, { caller, user, fields: fieldsOf(body), verifier }),
+    modifyUser(tx, { caller, user, fields: fieldsOf(body), verifier, apiTokens }),
   )
   const login = verifier === undefined ? undefined : deps.authenticator.tokenFor(user)
   if (login === undefined) { sendMessage(res, serial, 'user updated'); return; }
@@ -112,6 +113,12 @@ async function removeUser(deps: Deps, req: Request, res: Response): Promise<void
 
 function fieldsOf(body: JsonObject): UserFields {
   return Object.fromEntries(Object.entries(body).filter(([key]) => FIELDS.has(key)))
+}
+
+/** `{"password": "…", "revoke_tokens": true}` is for whoever has to fear that somebody else made or has the tokens. */
+function revokesTokens({ revoke_tokens: revokes = false }: JsonObject): boolean {
+  if (typeof revokes !== 'boolean') throw new Refusal('invalid', 'revoke_tokens must be true or false')
+  return revokes
 }
 
 /** What the password given is checked against from now on; undefined when none is given, or null. */
