@@ -7,8 +7,18 @@ export function noteOriginalUrl(request: IncomingMessage): void {
   if (request.url !== undefined) originalUrls.set(request, request.url)
 }
 
-export function originalUrl(request: IncomingMessage): string | undefined {
+function originalUrl(request: IncomingMessage): string | undefined {
   return originalUrls.get(request)
+}
+
+/** Longer addresses would fill the memory with themselves instead of with answers. */
+const LONGEST_KEPT = 1024
+
+/** The key of the address under which an answer may be remembered; undefined for none. */
+export function addressToKeep(request: IncomingMessage): string | undefined {
+  const url = originalUrl(request)
+  const key = url === undefined ? undefined : addressKey(request, url)
+  return key !== undefined && key.length <= LONGEST_KEPT ? key : undefined
 }
 
 /** The address as the client wrote it, with what else decides which one it is. */

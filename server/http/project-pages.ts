@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { IndexRef } from '#server/commands/lookups.js'
 import { type Basis, isCurrent, LivePages, type PageParts } from '#server/stages/live-pages.js'
+import { LONGEST_PROJECT_NAME } from '#server/packaging/project-name.js'
 import { snapshotOf } from '#server/stages/live-project.js'
 import type { OpenStage } from '#server/stages/open-stage.js'
 import { readProjectFiles } from '#server/stages/project-files.js'
@@ -9,7 +10,7 @@ import { etagMatches, PAGE_CACHE_CONTROL } from './caching.js'
 import { negotiateSimple, SIMPLE_VARY, type SimpleAnswer } from './negotiate.js'
 import { endWith, type PageBody } from './page-body.js'
 import { type LinkBase, pageEtag, renderProjectPage } from './project-page.js'
-import { addressKey, originalUrl } from './original-url.js'
+import { addressKey, addressToKeep } from './original-url.js'
 import { type NodeIdentity, nodeHeaders } from './respond.js'
 
 /** A page ready to be sent. */
@@ -62,7 +63,7 @@ export class ProjectPages implements Disposable {
     if (request.headers['x-devpi-absolute-urls'] !== undefined) return false
     const answer = negotiateSimple(request)
     if (answer === 'not-acceptable') return false
-    const page = this.#pages.get(cacheKey(request, url, answer))
+    const page = this.#pages.get(cacheKey(addressKey(request, url), answer))
     if (page === undefined || !isCurrent(page.basis)) return false
     page.used = true
     this.#send(request, response, page)
@@ -78,13 +79,14 @@ export class ProjectPages implements Disposable {
     input: { readonly stage: OpenStage; readonly project: string; readonly links: LinkBase; readonly answer: SimpleAnswer },
   ): Promise<ProjectPage | 'outdated' | undefined> {
     const { stage, project, links, answer } = input
+    if (project.length > LONGEST_PROJECT_NAME) return undefined // not worth a look, nor to be remembered as absent
     const parts = await this.#live.parts(stage, project)
     if (parts === 'outdated') return parts
     if (parts.contributions.length === 0) return undefined
     const page = this.#render(stage, project, links, answer, parts)
     const isPlain = request.headers['x-devpi-absolute-urls'] === undefined
-    const url = originalUrl(request)
-    if (stage.isPublic && isPlain && url !== undefined) this.#keep(cacheKey(request, url, answer), page)
+    const address = addressToKeep(request)
+    if (stage.isPublic && isPlain && address !== undefined) this.#keep(cacheKey(address, answer), page)
     return page
   }
 
@@ -105,7 +107,7 @@ export class ProjectPages implements Disposable {
     if (contributions.length === 0) return undefined
     const body = renderProjectPage({ ref: stage, project, links, answer, contributions })
     const order = contributions.map(({ ref }) => `${ref.user}/${ref.index}`)
-    const etag = pageEtag(answer, [links.key, project, 'at', stage.reader.serial, ...order])
+    const etag = this.#etag(answer, [links.key, project, 'at', stage.reader.serial, ...order])
     return { body, etag, contentType: answer.contentType }
   }
 
@@ -116,18 +118,28 @@ export class ProjectPages implements Disposable {
   async listEtag(stage: OpenStage, answer: SimpleAnswer): Promise<{ readonly etag: string } | 'outdated'> {
     const { cells, serials } = await this.#live.listBasis(stage)
     if (serials.some((serial) => serial > stage.reader.serial)) return 'outdated'
-    return { etag: pageEtag(answer, ['list', nameOf(stage), ...cells.map(({ scope }) => scope), ...serials]) }
+    return { etag: this.#etag(answer, ['list', nameOf(stage), ...cells.map(({ scope }) => scope), ...serials]) }
+  }
+
+  /** The ETag of the list as it was at the serial of the stage's reader: what may be read of it now is what can change. */
+  pastListEtag(stage: OpenStage, answer: SimpleAnswer): { readonly etag: string } {
+    return { etag: this.#etag(answer, ['list', nameOf(stage), 'at', stage.reader.serial, ...stage.order.map(nameOf)]) }
   }
 
   [Symbol.dispose](): void {
     this.#live[Symbol.dispose]()
   }
 
+  /** Serials mean something within one log only: another server at the same address has others of the same number. */
+  #etag(answer: SimpleAnswer, parts: readonly (string | number)[]): string {
+    return pageEtag(answer, [this.#node.primaryUuid, ...parts])
+  }
+
   #render(stage: OpenStage, project: string, links: LinkBase, answer: SimpleAnswer, parts: PageParts): CachedPage {
     const { contributions, basis } = parts
     const body = renderProjectPage({ ref: stage, project, links, answer, contributions })
     const order = contributions.map(({ ref }) => nameOf(ref))
-    const etag = pageEtag(answer, [links.key, nameOf(stage), project, ...order, ...basis.serials])
+    const etag = this.#etag(answer, [links.key, nameOf(stage), project, ...order, ...basis.serials])
     const { contentType } = answer
     const notModified = [...pageHeaders(this.#node, { etag, contentType }), 'X-DEVPI-SERIAL', '']
     const whole = ['Content-Length', String(body.length), ...notModified]
@@ -191,8 +203,8 @@ function pageHeaders(node: NodeIdentity, page: { readonly etag: string; readonly
 }
 
 /** The address as the client wrote it, with what else decides how it is read. */
-function cacheKey(request: IncomingMessage, url: string, answer: SimpleAnswer): string {
-  return `${answer.contentType}${answer.installer ? ' ' : '\t'}${addressKey(request, url)}`
+function cacheKey(address: string, answer: SimpleAnswer): string {
+  return `${answer.contentType}${answer.installer ? ' ' : '\t'}${address}`
 }
 
 function nameOf(ref: IndexRef): string {

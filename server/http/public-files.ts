@@ -8,7 +8,7 @@ import type { Storage } from '#server/storage/storage.js'
 import { isNotModified } from './caching.js'
 import { type FileBody, fileHeaders } from './file-body.js'
 import { wantsJson } from './negotiate.js'
-import { addressKey, originalUrl } from './original-url.js'
+import { addressKey, addressToKeep } from './original-url.js'
 import { type NodeIdentity, nodeHeaders } from './respond.js'
 import type { SmallFileCache } from './small-file-cache.js'
 
@@ -70,15 +70,15 @@ export class PublicFiles implements Disposable {
   /** Remembers an answer for everybody that was found by `reader`, which showed the head of a moment ago. */
   async remember(request: IncomingMessage, input: { readonly ref: FileRef; readonly project: string; readonly file: FileBody; readonly reader: Reader }): Promise<void> {
     const { ref, project, file, reader } = input
-    const url = originalUrl(request)
-    if (url === undefined || this.#contents.get(file.sha256) === undefined) return
+    const address = addressToKeep(request)
+    if (address === undefined || this.#contents.get(file.sha256) === undefined) return
     const cells = await Promise.all(
       [scopes.settings(ref.user, ref.index), scopes.page(ref.user, ref.index, project)].map((scope) => this.#changes.cell(scope)),
     )
     if (cells.some(({ serial }) => serial > reader.serial)) return
     const common = [...fileHeaders(file), ...nodeHeaders(this.#node)]
     const whole = [...common, 'Content-Type', file.contentType, 'Content-Length', String(file.size)]
-    this.#files.set(addressKey(request, url), { file, basis: basisOf(cells), whole, notModified: common })
+    this.#files.set(address, { file, basis: basisOf(cells), whole, notModified: common })
     if (this.#files.size <= MOST_FILES) return
     for (const oldest of this.#files.keys()) {
       this.#files.delete(oldest)

@@ -1,6 +1,7 @@
 import { Refusal } from '#log-format/api/refusal.js'
 
-const LENGTH_LIMIT = 255
+/** Of a name that a project may have, in characters. */
+export const LONGEST_PROJECT_NAME = 255
 
 /**
  * The normal form under which a project is stored and found: PEP 503,
@@ -35,6 +36,6 @@ export function projectNameFault(name: string): string | undefined {
   }
   if (!/^[A-Za-z0-9]/.test(name)) return 'Invalid package name. Names must start with an ASCII letter or digit'
   if (!/[A-Za-z0-9]$/.test(name)) return 'Invalid package name. Names must end with an ASCII letter or digit'
-  if (name.length > LENGTH_LIMIT) return `Invalid package name. Names must have at most ${LENGTH_LIMIT} characters`
+  if (name.length > LONGEST_PROJECT_NAME) return `Invalid package name. Names must have at most ${LONGEST_PROJECT_NAME} characters`
   return undefined
 }

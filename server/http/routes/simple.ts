@@ -84,7 +84,7 @@ function folderOf(req: Request): string[] {
 async function sendList(deps: Deps, req: Request, res: Response, serial: Serial | undefined): Promise<void> {
   const answer = negotiate(req)
   const { stage, result } = await withStage(deps, req, indexPath(req.params), serial, (opened) =>
-    serial === undefined ? deps.pages.listEtag(opened, answer) : Promise.resolve({ etag: `"at-${serial}-${answer.spelling}"` }),
+    serial === undefined ? deps.pages.listEtag(opened, answer) : Promise.resolve(deps.pages.pastListEtag(opened, answer)),
   )
   const { etag } = result
   refuseMirror(stage)
