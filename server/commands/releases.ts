@@ -97,7 +97,7 @@ export function checkPlacement(
   return 'replaces'
 }
 
-/** Sets a link and its public path, in place of the link that was there. Tox results of a replaced file go with it. */
+/** Sets a link and its public path, in place of the link that was there. Tox results of a replaced file go with it. Refuses `conflict` when the path is that of another project's file. */
 export async function placeLink(
   tx: Transaction,
   ref: LinkRef,
@@ -110,6 +110,9 @@ export async function placeLink(
   tx.set(keys.link(ref), { ...link, log })
   const path = keys.file({ ...ref, ...splitDir(link.dir) })
   const file = await tx.get(path)
+  if (file !== undefined && file.project !== ref.project) {
+    throw new Refusal('conflict', `${ref.basename} with these very bytes belongs to project ${file.project} already`)
+  }
   tx.set(path, {
     sha256: link.sha256,
     size: link.size,

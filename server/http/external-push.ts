@@ -50,6 +50,7 @@ export async function pushToServer(deps: Deps, response: Response, push: Externa
   const reader = deps.storage.reader()
   const { source, links } = await selectRelease(reader, push)
   const metadata = (await reader.get(keys.metadata(source))) ?? {}
+  response.setTimeout(0) // nothing comes here while another server takes its time
   const gone = new AbortController()
   response.once('close', () => {
     if (!response.writableFinished) gone.abort(new RequestAborted())

@@ -32,6 +32,7 @@ export function createListener(deps: Deps, app: Express): Server {
       if (!deps.pages.answer(request, response) && !deps.files.answer(request, response)) app(request, response)
     },
   )
+  server.timeout = deps.limits.idleTimeoutMs // for who neither reads an answer nor sends more of a body that nobody reads
   acceptPush(server)
   return server
 }

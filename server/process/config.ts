@@ -181,7 +181,9 @@ class OptionValues {
   }
 
   path(name: OptionName): string | undefined {
-    const text = this.text(name)
+    const { texts, place } = this.#find(name)
+    const [text] = texts
+    if (text === '') throw new UsageError(`${place} wants a path, and got an empty one`)
     return text === undefined ? undefined : absolute(text, this.#env)
   }
 

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Refusal } from '#log-format/api/refusal.js'
 import { NO_SERIAL } from '#log-format/serial.js'
@@ -27,6 +27,7 @@ export function requireServerDir(config: ServerConfig): void {
  */
 export async function openStorage(config: ServerConfig, logger: Logger): Promise<Storage> {
   if (!existsSync(join(config.serverDir, 'db', 'CURRENT'))) refuseRemains(config.serverDir)
+  makeFolder(config.serverDir)
   let next = 0
   return Storage.open({
     folder: config.serverDir,
@@ -37,6 +38,15 @@ export async function openStorage(config: ServerConfig, logger: Logger): Promise
       logger.info({ serial, head }, 'rebuilding projections from the log')
     },
   })
+}
+
+function makeFolder(serverDir: string): void {
+  try {
+    mkdirSync(serverDir, { recursive: true })
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown reason'
+    throw new Refusal('invalid', `${serverDir} cannot be made a server directory (${code}); choose another --serverdir`, { cause: error })
+  }
 }
 
 /** What holds rows of LevelDB. Without its file CURRENT it would start anew over them. */

@@ -35,6 +35,8 @@ export interface Surroundings {
   /** ms since the epoch. */
   readonly now?: () => number
   readonly newRequestId?: () => string
+  /** A client that sends or takes nothing for this long is cut off, in ms. */
+  readonly idleTimeoutMs?: number
 }
 
 /** A server that answers. Disposing it finishes running requests and closes everything. */
@@ -46,7 +48,6 @@ export interface RunningServer extends AsyncDisposable {
   readonly role: 'primary'
 }
 
-/** A client that sends or takes nothing for this long is cut off. */
 const IDLE_TIMEOUT_MS = 120_000
 /** Running requests have this long to end when the server stops. */
 const STOP_TIMEOUT_MS = 30_000
@@ -56,7 +57,7 @@ const SWEEP_GRACE_MS = 60 * 60 * 1000
 
 /** Opens the server directory, initialises an empty one, and listens. Refuses what keeps it from doing so in a sentence. */
 export async function startServer(config: ServerConfig, surroundings: Surroundings): Promise<RunningServer> {
-  const { logger, now = Date.now, newRequestId = requestIds() } = surroundings
+  const { logger, now = Date.now, newRequestId = requestIds(), idleTimeoutMs = IDLE_TIMEOUT_MS } = surroundings
   await using stack = new CloseStack()
   const storage = stack.use(await openStorage(config, logger))
   const hasher = new PasswordHasher(hashingCosts(config))
@@ -89,7 +90,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     files: stack.use(new PublicFiles(storage, node, smallFiles)),
     outsideUrl: outsideUrls({ proxies, ...(config.outsideUrl !== undefined && { outsideUrl: config.outsideUrl }) }),
     policy: config.restrictModify === undefined ? { signUp: 'open' } : { signUp: 'closed', managers: config.restrictModify },
-    limits: { maxUploadBytes: config.maxRequestBodyBytes, idleTimeoutMs: IDLE_TIMEOUT_MS },
+    limits: { maxUploadBytes: config.maxRequestBodyBytes, idleTimeoutMs },
     targetHosts: new TargetHosts(config.pushHosts),
     facts: () => ({
       serverdir: config.serverDir,

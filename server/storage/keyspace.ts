@@ -5,7 +5,7 @@ import type { Stored } from '#log-format/values.js'
 import type { Database } from './database.js'
 import { mergeAt, scanned } from './past-scan.js'
 import { type ChangedKeys, RecentChanges } from './recent-changes.js'
-import type { Reader, ScannedKey } from './reader.js'
+import type { KeyspaceReader, ScannedKey } from './reader.js'
 import {
   endOfOldRows,
   keyName,
@@ -41,13 +41,14 @@ export class Keyspace {
     return this.#db.get(keyRow(name))
   }
 
-  readerAt(serial: Serial): Reader {
+  readerAt(serial: Serial): KeyspaceReader {
     return {
       serial,
       get: async (key) => (await this.#find(key, serial))?.value,
       find: (key) => this.#find(key, serial),
       scan: (range) => this.#scan(range, serial),
       scanBatches: (range) => this.#scanBatches(range, serial),
+      formerValues: (key) => this.#formerValues(key, serial),
       existed: async (key) =>
         (await this.#find(key, serial)) !== undefined || (await this.#oldRowUpTo(keyName(key.family, key.segments), serial)) !== undefined,
     }
@@ -69,6 +70,15 @@ export class Keyspace {
     const from = oldRow(name, serial)
     const found = await this.#db.first({ gte: from, lt: endOfOldRows(name) })
     return found?.[1]
+  }
+
+  async *#formerValues<V>(key: Key<V>, serial: Serial): AsyncGenerator<V> {
+    const name = keyName(key.family, key.segments)
+    for await (const rows of this.#db.batches({ gte: oldRow(name, serial), lt: endOfOldRows(name) })) {
+      for (const [, row] of rows) {
+        if (stampOf(row) <= serial) yield stored<V>(withoutStamp(row)).value
+      }
+    }
   }
 
   async *#scan<V>(range: KeyRange<V>, serial: Serial): AsyncGenerator<ScannedKey<V>> {

@@ -20,3 +20,9 @@ export interface Reader {
   /** Whether the key had a value at this serial or at any before it. */
   existed(key: Key<unknown>): Promise<boolean>
 }
+
+/** A reader of the keyspace, which knows the past too. */
+export interface KeyspaceReader extends Reader {
+  /** Values that the key had before this serial and has no more, the newest first. */
+  formerValues<V>(key: Key<V>): AsyncIterable<V>
+}

@@ -39,6 +39,16 @@ test('an index that is gone is read by whom it let in', async () => {
   expect(await statusAt(serial, 'closed')).toBe(401)
 })
 
+test('what was closed before it went stays closed, also for the time when it was open', async () => {
+  const serial = server.head()
+  expect((await nina.patch('/nina/closed', { acl_read: ['nina'] })).status).toBe(200)
+  await nina.delete('/nina/closed')
+  expect(await statusAt(serial, 'closed', nina)).toBe(200)
+  expect(await statusAt(serial, 'closed', bob)).toBe(403)
+  await nina.put('/nina/closed', {})
+  expect(await statusAt(serial, 'closed', bob)).toBe(403)
+})
+
 test('a later index of the same name opens nothing of the one before', async () => {
   const serial = server.head()
   await nina.delete('/nina/closed')

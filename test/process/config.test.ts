@@ -48,6 +48,7 @@ test.each<[string, Given, Partial<ServerConfig>]>([
 })
 
 test.each<[Given, string, 2 | 4]>([
+  [{ argv: ['--serverdir', ''] }, '--serverdir wants a path', 2],
   [{ argv: ['--prot', '1'] }, '--prot is unknown; did you mean port?', 2],
   [{ argv: ['--server', '1'] }, '--server is unknown; did you mean serverdir?', 2],
   [{ argv: ['--zzzzzz'] }, '--zzzzzz is unknown; see', 2],

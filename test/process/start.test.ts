@@ -47,6 +47,12 @@ test('a second server on the same folder is refused in one sentence', async () =
   expect(stderr).toMatch(/^devpi-server: another process uses .*; stop it, or choose another --serverdir\n$/)
 })
 
+test('a folder that cannot be one is refused in one sentence', async () => {
+  const { code, stderr } = await run('devpi-server', ['--serverdir', join(ROOT, 'package.json'), '--port', '0'])
+  expect(code).toBe(1)
+  expect(stderr).toMatch(/^devpi-server: .*package\.json cannot be made a server directory \(EEXIST\); choose another --serverdir\n$/)
+})
+
 test('a port in use is refused in one sentence', async () => {
   await using server = await startChild(folder)
   const other = await mkdtemp(join(tmpdir(), 'start-'))
