@@ -1,5 +1,5 @@
 // `npm test`: sets up (the build is the strict type check), lints, then runs every test.
-// `npm test -- users` runs the test files whose name matches, without the lint.
+// `npm test -- uploads` runs the test files whose name matches, without the lint.
 import { join } from 'node:path'
 import { run } from './run.js'
 import { asCommand, ROOT, say, setUp, SetUpFailure } from './set-up.js'
