@@ -10,7 +10,8 @@ import { run } from './run.js'
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const OLDEST_NODE = [20, 19]
-const SOURCES = ['log-format', 'server', 'cli', 'scripts', 'test', 'tsconfig.json', 'package.json', 'package-lock.json']
+/** What a build is made of, from the root. */
+export const SOURCES = ['log-format', 'server', 'cli', 'scripts', 'test', 'tsconfig.json', 'package.json', 'package-lock.json']
 
 /** Something the reader of the message can mend. */
 export class SetUpFailure extends Error {}
@@ -25,6 +26,19 @@ export async function setUp({ tests = false } = {}) {
     if (stale) await compile(sources)
     linkCommands()
   })
+}
+
+/** Only the first part of it: all packages, for what has work to do even if the sources do not compile. */
+export async function installPackages() {
+  requireNode()
+  await withLock(join(ROOT, '.set-up.lock'), say, async () => {
+    if (!isInstalled() || !hasDevelopmentPackages()) await install()
+  })
+}
+
+/** Names the build that is in dist; undefined when there is none. */
+export function currentBuild() {
+  return readStamp('dist')
 }
 
 /** For npm's own installs: notes that node_modules is complete, builds, links. `npx` comes here too, having installed nothing. */
