@@ -91,12 +91,12 @@ function slowly(port: number, path: string): Promise<void> {
   })
 }
 
-/** Documentation may be anything, so its bytes need not be an archive. */
+/** Nothing looks into a disk image, so its bytes may be any. */
 async function uploadHuge(server: Listening, size: number): Promise<Row[]> {
   const before = server.rssBytes()
   const boundary = 'huge'
   const field = (name: string, value: string): string => `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`
-  const head = Buffer.from(`${field(':action', 'doc_upload')}${field('name', 'huge')}${field('version', '1.0')}--${boundary}\r\nContent-Disposition: form-data; name="content"; filename="huge.zip"\r\n\r\n`)
+  const head = Buffer.from(`${field(':action', 'file_upload')}${field('name', 'huge')}${field('version', '1.0')}--${boundary}\r\nContent-Disposition: form-data; name="content"; filename="huge-1.0.dmg"\r\n\r\n`)
   const tail = Buffer.from(`\r\n--${boundary}--\r\n`)
   const piece = randomBytes(MB)
   const hash = createHash('sha256')
@@ -118,7 +118,7 @@ async function uploadHuge(server: Listening, size: number): Promise<Row[]> {
   if (!answer.startsWith('HTTP/1.1 200')) throw new Error(`the upload was answered with ${answer}`)
 
   const sha256 = hash.digest('hex')
-  const path = `/alice/dev/+f/${sha256.slice(0, 3)}/${sha256.slice(3, 16)}/huge-1.0.doc.zip`
+  const path = `/alice/dev/+f/${sha256.slice(0, 3)}/${sha256.slice(3, 16)}/huge-1.0.dmg`
   const client = await Client.open(server.port)
   const times: number[] = []
   for (let round = 0; round < 9; round += 1) {

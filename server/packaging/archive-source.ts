@@ -18,6 +18,25 @@ export async function readAt(source: ArchiveSource, from: number, to: number): P
 
 const PIECE_BYTES = 64 * 1024
 
+/** The same bytes, read ahead: for many small reads in rising order. One at a time. */
+export function readingAhead(source: ArchiveSource): ArchiveSource {
+  const ahead = Buffer.allocUnsafe(PIECE_BYTES)
+  let start = 0
+  let length = 0
+  return {
+    size: source.size,
+    read: async (buffer, position) => {
+      if (buffer.length > PIECE_BYTES) return await source.read(buffer, position)
+      if (position < start || position + buffer.length > start + length) {
+        length = 0 // in case the read fails
+        length = await source.read(ahead, position)
+        start = position
+      }
+      return ahead.copy(buffer, 0, position - start, Math.min(length, position - start + buffer.length))
+    },
+  }
+}
+
 /** All bytes in order. Destroying the stream stops the reading, and so does the signal. */
 export function streamOf(source: ArchiveSource, signal?: AbortSignal): Readable {
   async function* pieces(): AsyncGenerator<Buffer> {

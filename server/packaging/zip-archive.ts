@@ -3,28 +3,48 @@ import { inflateRaw, inflateRawSync } from 'node:zlib'
 import { type ArchiveSource, readAt } from './archive-source.js'
 import { BrokenArchive } from './broken-archive.js'
 import { crc32 } from './crc32.js'
-import { visitDirectory, type ZipMember } from './zip-directory.js'
+import { visitDirectory, type VisitOptions, type ZipMember } from './zip-directory.js'
 
 /**
  * Calls `visit` for every entry, in the order of the central directory, and
  * passes on what it throws. Throws `BrokenArchive` for whatever is not one
  * well-formed zip, and for names that would leave the folder they are unpacked in.
  */
-export async function visitZip(source: ArchiveSource, visit: (member: ZipMember) => void): Promise<void> {
-  await visitDirectory(source, (member) => {
+export async function visitZip(
+  source: ArchiveSource,
+  visit: (member: ZipMember) => void,
+  options: VisitOptions = {},
+): Promise<void> {
+  const visitChecked = (member: ZipMember): void => {
     checkName(member.name)
     visit(member)
-  })
+  }
+  await visitDirectory(source, visitChecked, options)
+}
+
+/** Throws `BrokenArchive` for a file that cannot be unpacked here. */
+export function checkZipPacking({ name, encrypted, method }: ZipMember): void {
+  if (encrypted) throw new BrokenArchive(`has an encrypted ${baseName(name)}`)
+  if (method !== STORED && method !== DEFLATED) throw new BrokenArchive(`has ${baseName(name)} in an unknown compression`)
+}
+
+/** Where the packed bytes of a file begin. Throws `BrokenArchive` when the header before them does not agree with the directory. */
+export async function locateZipMember(source: ArchiveSource, member: ZipMember): Promise<number> {
+  const { offset, method, compressedSize, size } = await readLocalHeader(source, member)
+  const agrees = (local: number, told: number): boolean => local === 0 || local === ELSEWHERE || local === told
+  if (method !== member.method || !agrees(compressedSize, member.compressedSize) || !agrees(size, member.size)) {
+    throw new BrokenArchive(`has a damaged ${baseName(member.name)}`)
+  }
+  return offset
 }
 
 /** The bytes of one file, at most `limitBytes` of them and never more in memory, checked against size and CRC. */
 export async function readZipMember(source: ArchiveSource, member: ZipMember, limitBytes: number): Promise<Buffer> {
   const name = baseName(member.name)
-  if (member.encrypted) throw new BrokenArchive(`has an encrypted ${name}`)
-  if (member.method !== STORED && member.method !== DEFLATED) throw new BrokenArchive(`has ${name} in an unknown compression`)
+  checkZipPacking(member)
   if (member.size > limitBytes || member.compressedSize > limitBytes) throw tooLarge(name, limitBytes)
 
-  const offset = await dataOffset(source, member)
+  const { offset } = await readLocalHeader(source, member)
   const packed = await readAt(source, offset, offset + member.compressedSize)
   const bytes = member.method === STORED ? packed : await inflateBounded(packed, name, Math.max(1, member.size))
   if (bytes.length !== member.size || crc32(bytes) !== member.crc) throw new BrokenArchive(`has a damaged ${name}`)
@@ -33,8 +53,19 @@ export async function readZipMember(source: ArchiveSource, member: ZipMember, li
 
 const STORED = 0
 const DEFLATED = 8
-const LOCAL_HEADER = { signature: 0x04034b50, sizeBytes: 30, flags: 6, nameLength: 26, extraLength: 28 }
+const LOCAL_HEADER = {
+  signature: 0x04034b50,
+  sizeBytes: 30,
+  flags: 6,
+  method: 8,
+  compressedSize: 18,
+  size: 22,
+  nameLength: 26,
+  extraLength: 28,
+}
 const ENCRYPTED_FLAG = 1
+/** The number stands in an extra field. */
+const ELSEWHERE = 0xffffffff
 /** Unpacked at once: a fraction of a millisecond, less than to have another thread do it takes under load. */
 const INLINE_BYTES = 64 * 1024
 
@@ -49,8 +80,16 @@ async function inflateBounded(packed: Buffer, name: string, size: number): Promi
   }
 }
 
+/** What stands before the bytes of a file; `offset` is where those begin. Sizes may be 0 when they were not known yet. */
+interface LocalHeader {
+  readonly offset: number
+  readonly method: number
+  readonly compressedSize: number
+  readonly size: number
+}
+
 /** Readers differ in whether they follow the local header or the directory, so the two must tell the same name. */
-async function dataOffset(source: ArchiveSource, { name, nameBytes, offset }: ZipMember): Promise<number> {
+async function readLocalHeader(source: ArchiveSource, { name, nameBytes, offset }: ZipMember): Promise<LocalHeader> {
   const end = offset + LOCAL_HEADER.sizeBytes + nameBytes.length
   if (end > source.size) throw new BrokenArchive(`has a damaged ${baseName(name)}`)
   const header = await readAt(source, offset, end)
@@ -62,7 +101,12 @@ async function dataOffset(source: ArchiveSource, { name, nameBytes, offset }: Zi
     throw new BrokenArchive(`has a damaged ${baseName(name)}`)
   }
   if (header.readUInt16LE(LOCAL_HEADER.flags) & ENCRYPTED_FLAG) throw new BrokenArchive(`has an encrypted ${baseName(name)}`)
-  return offset + header.length + header.readUInt16LE(LOCAL_HEADER.extraLength)
+  return {
+    offset: offset + header.length + header.readUInt16LE(LOCAL_HEADER.extraLength),
+    method: header.readUInt16LE(LOCAL_HEADER.method),
+    compressedSize: header.readUInt32LE(LOCAL_HEADER.compressedSize),
+    size: header.readUInt32LE(LOCAL_HEADER.size),
+  }
 }
 
 const OUTSIDE = /[\\\u0000-\u001f]|^\/|^[A-Za-z]:|(?:^|\/)\.\.(?:\/|$)/

@@ -13,6 +13,12 @@ export interface ZipMember {
   readonly size: number
   /** Of its local header. */
   readonly offset: number
+  /** What `stat` would say of the file, its type included; 0 where the archive was not made by a Unix tool. */
+  readonly unixMode: number
+}
+
+export interface VisitOptions {
+  readonly maxEntries?: number
 }
 
 /** Where the list of a zip's files stands, proven to lie inside the file. */
@@ -22,6 +28,7 @@ interface CentralDirectory {
   readonly entries: number
 }
 
+/** Unless the caller allows fewer. */
 const MAX_ENTRIES = 100_000
 const MAX_DIRECTORY_BYTES = 32 * 1024 * 1024
 
@@ -33,11 +40,15 @@ const MAX_DIRECTORY_BYTES = 32 * 1024 * 1024
  * directory and end records, or after the comment, and number and size of the
  * entries must be true. Throws `BrokenArchive`.
  */
-export async function visitDirectory(source: ArchiveSource, visit: (member: ZipMember) => void): Promise<void> {
+export async function visitDirectory(
+  source: ArchiveSource,
+  visit: (member: ZipMember) => void,
+  { maxEntries = MAX_ENTRIES }: VisitOptions = {},
+): Promise<void> {
   const directory = await readEndRecords(source)
   if (directory.entries === 0) throw new BrokenArchive('is an empty zip')
-  if (directory.entries > MAX_ENTRIES) throw new BrokenArchive(`has more than ${MAX_ENTRIES} files`)
-  if (directory.sizeBytes > MAX_DIRECTORY_BYTES) throw new BrokenArchive('has too long a list of files')
+  if (directory.entries > maxEntries) throw new BrokenArchive(`has more than ${maxEntries} files`, { kind: 'too-large' })
+  if (directory.sizeBytes > MAX_DIRECTORY_BYTES) throw new BrokenArchive('has too long a list of files', { kind: 'too-large' })
   await walk(source, directory, visit)
 }
 
@@ -56,6 +67,7 @@ const HEADER = {
   nameLength: 28,
   extraLength: 30,
   commentLength: 32,
+  attributes: 38,
   offset: 42,
 }
 const ENCRYPTED_FLAG = 1
@@ -178,6 +190,7 @@ function memberOf(header: Buffer): ZipMember {
     compressedSize,
     size,
     offset,
+    unixMode: header.readUInt32LE(HEADER.attributes) >>> 16,
   }
 }
 

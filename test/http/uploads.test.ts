@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { createBLAKE2b } from 'hash-wasm'
 import { keys } from '#log-format/keys.js'
 import { metadataText, noise, type ReleaseFile, sdist, wheel } from '#test/support/archives.js'
+import { zip } from '#test/support/zip-builder.js'
 import { startUploadServer, type UploadServer } from './upload-server.js'
 
 const BOUNDARY = 'b0undary'
@@ -124,11 +125,13 @@ describe('forms as clients send them', () => {
   })
 
   test('documentation, also of the newest version', async () => {
-    const docs = { filename: 'anything.zip', bytes: noise(100) }
-    expect((await post(form({ ':action': 'doc_upload', name: 'docs', version: '1.0' }, docs))).status).toBe(200)
+    const docsOf = (text: string): ReleaseFile => ({ filename: 'anything.zip', bytes: zip([{ name: 'index.html', bytes: Buffer.from(text) }]) })
+    expect((await post(form({ ':action': 'doc_upload', name: 'docs', version: '1.0' }, docsOf('first')))).status).toBe(200)
     for (const fields of [{ ':action': 'doc_upload', name: 'docs' }, { ':action': 'doc_upload', name: 'docs', version: '' }]) {
-      expect((await post(form(fields, { ...docs, bytes: noise(Object.keys(fields).length) }))).status).toBe(200)
-      expect(await linkOf('dev', 'docs', '1.0', 'docs-1.0.doc.zip')).toMatchObject({ rel: 'doczip', size: Object.keys(fields).length })
+      const docs = docsOf(JSON.stringify(fields))
+      expect((await post(form(fields, docs))).status).toBe(200)
+      const sha256 = createHash('sha256').update(docs.bytes).digest('hex')
+      expect(await linkOf('dev', 'docs', '1.0', 'docs-1.0.doc.zip')).toMatchObject({ rel: 'doczip', sha256, size: docs.bytes.length })
     }
   })
 })
@@ -215,6 +218,7 @@ describe('uploads that are refused leave nothing behind', () => {
     ['a digest that is none', form({ ...FIELDS, sha256_digest: 'no' }, DEMO), 400, /sha256_digest/],
     ['a wrong digest behind the file', Buffer.concat([content(DEMO), form({ ...FIELDS, blake2_256_digest: '0'.repeat(64) })]), 400, /blake2_256_digest/],
     ['a wrong digest of documentation', form({ ...FIELDS, ':action': 'doc_upload', md5_digest: 'f' }, DEMO), 400, /md5_digest/],
+    ['documentation that is no zip', form({ ...FIELDS, ':action': 'doc_upload' }, sdist('demo', '1.0')), 400, /^the documentation is not a zip archive/],
     ['docs of nothing', form({ ':action': 'doc_upload', name: 'nothing' }, DEMO), 400, /^doczip has no version and 'nothing' has no releases/],
     ['docs of no project', form({ ':action': 'doc_upload' }, DEMO), 400, /"name"$/],
     ['ten thousand fields', form({ ...FIELDS, ...manyFields }, DEMO), 413, /more than 5000 fields/],
@@ -272,7 +276,7 @@ test('an upload that is broken off leaves nothing behind', async () => {
 })
 
 test('a blob that an entry named stays when the same bytes are refused elsewhere', async () => {
-  const file = sdist('shared', '1.0')
+  const file = wheel('shared', '1.0')
   await post(form(uploadFields('shared', '1.0'), file))
   const sha256 = createHash('sha256').update(file.bytes).digest('hex')
   const reply = await post(form({ ':action': 'doc_upload', name: 'nothing-here' }, file))

@@ -12,6 +12,12 @@ export interface ZipEntry {
   readonly size?: number
   readonly compressedSize?: number
   readonly localName?: string
+  /** Where the directory says that its local header is. */
+  readonly offset?: number
+  /** What `stat` would say; a regular file unless told. */
+  readonly unixMode?: number
+  /** Leaves sizes and CRC to a descriptor behind the bytes, as tools do that write to a pipe. */
+  readonly streamed?: boolean
   /** Puts sizes and offset into an extra field of 64-bit numbers, where large archives have them. */
   readonly zip64Extra?: boolean
   /** Extra field of the central directory. */
@@ -35,7 +41,7 @@ export function zip(entries: readonly ZipEntry[], options: ZipOptions = {}): Buf
   let offset = 0
   for (const entry of entries) {
     const packed = entry.stored ? Buffer.from(entry.bytes) : deflateRawSync(entry.bytes)
-    const local = Buffer.concat([header(entry, packed.length, { local: true }), packed])
+    const local = Buffer.concat([header(entry, packed.length, { local: true }), packed, descriptor(entry, packed.length)])
     directory.push(header(entry, packed.length, { local: false, offset }))
     files.push(local)
     offset += local.length
@@ -44,12 +50,23 @@ export function zip(entries: readonly ZipEntry[], options: ZipOptions = {}): Buf
   return Buffer.concat([...files, list, endRecords(entries.length, list.length, offset, options)])
 }
 
+function descriptor(entry: ZipEntry, packedSize: number): Buffer {
+  if (entry.streamed !== true) return Buffer.alloc(0)
+  const numbers = Buffer.alloc(16)
+  numbers.write('PK\x07\x08', 'latin1')
+  numbers.writeUInt32LE(crc32(entry.bytes), 4)
+  numbers.writeUInt32LE(packedSize, 8)
+  numbers.writeUInt32LE(entry.bytes.length, 12)
+  return numbers
+}
+
 const FIXED_DATE = 0x5821 // 2024-01-01
 const UTF8_NAMES = 0x0800
+const STREAMED = 0x0008
 
 function header(entry: ZipEntry, packedSize: number, at: { local: true } | { local: false; offset: number }): Buffer {
   const name = Buffer.from(at.local ? (entry.localName ?? entry.name) : entry.name)
-  const flags = UTF8_NAMES | (entry.encrypted ? 1 : 0)
+  const flags = UTF8_NAMES | (entry.encrypted ? 1 : 0) | (entry.streamed ? STREAMED : 0)
   const common = Buffer.alloc(26)
   common.writeUInt16LE(20, 0)
   common.writeUInt16LE(flags, 2)
@@ -59,13 +76,14 @@ function header(entry: ZipEntry, packedSize: number, at: { local: true } | { loc
   common.writeUInt32LE(entry.compressedSize ?? packedSize, 14)
   common.writeUInt32LE(entry.size ?? entry.bytes.length, 18)
   common.writeUInt16LE(name.length, 22)
+  if (at.local && entry.streamed) common.fill(0, 10, 22)
   if (at.local) return Buffer.concat([Buffer.from('PK\x03\x04', 'latin1'), common, name])
   const extra = entry.extra ?? (entry.zip64Extra === true ? zip64Extra([entry.bytes.length, packedSize, at.offset]) : new Uint8Array())
   if (entry.zip64Extra === true) common.fill(0xff, 14, 22)
   const rest = Buffer.alloc(14)
   common.writeUInt16LE(extra.length, 24)
-  rest.writeUInt32LE((0o100644 << 16) >>> 0, 6)
-  rest.writeUInt32LE(entry.zip64Extra === true ? 0xffffffff : at.offset, 10)
+  rest.writeUInt32LE(((entry.unixMode ?? 0o100644) << 16) >>> 0, 6)
+  rest.writeUInt32LE(entry.zip64Extra === true ? 0xffffffff : (entry.offset ?? at.offset), 10)
   return Buffer.concat([Buffer.from('PK\x01\x02\x14\x03', 'latin1'), common, rest, name, extra])
 }
 

@@ -9,9 +9,10 @@ import type { Placement } from '#server/commands/releases.js'
 import { checkMayUpload, checkUpload, registerVersion, type StoredBlob, uploadDocs, uploadFile } from '#server/commands/uploads.js'
 import { agreeOnIdentity, mergeMetadata, metadataFromCore } from '#server/packaging/core-metadata.js'
 import { type ArchivedMetadata, readCoreMetadata } from '#server/packaging/dist-archive.js'
+import { checkDocsArchive } from '#server/packaging/docs-archive.js'
 import { normalizeProjectName } from '#server/packaging/project-name.js'
 import { versionIdentity } from '#server/packaging/version.js'
-import type { ReceivedBlob } from '#server/storage/blob-store.js'
+import type { OpenBlob, ReceivedBlob } from '#server/storage/blob-store.js'
 import type { Committed } from '#server/storage/writer.js'
 import { callerAndOrigin } from '../authenticate.js'
 import type { Deps } from '../deps.js'
@@ -129,7 +130,7 @@ function contentOf(bytes: Uint8Array): StoredBlob {
 
 /** What the archive says of itself. Refuses `invalid` what is none, or is one of another release. */
 async function inspectArchive(received: ReceivedBlob, filename: string, release: FormRelease): Promise<ArchivedMetadata> {
-  const archived = await readArchive(received, filename)
+  const archived = await lookInto(received, (content) => readCoreMetadata(content, filename))
   if (archived.kind === 'found') {
     const claimed = { project: release.name, version: release.version }
     agreeOnIdentity(archived.metadata, claimed, { normalizeName: normalizeProjectName, canonicalVersion: versionIdentity })
@@ -137,10 +138,10 @@ async function inspectArchive(received: ReceivedBlob, filename: string, release:
   return archived
 }
 
-async function readArchive(received: ReceivedBlob, filename: string): Promise<ArchivedMetadata> {
+async function lookInto<T>(received: ReceivedBlob, read: (content: OpenBlob) => Promise<T>): Promise<T> {
   const content = await received.open()
   try {
-    return await readCoreMetadata(content, filename)
+    return await read(content)
   } finally {
     await content.close()
   }
@@ -150,6 +151,7 @@ async function uploadDocumentation({ deps, index, caller, origin, form, pending 
   const { content: received } = requireFile(form)
   const docs = docsOfForm(form.fields)
   await checkDigests(form.fields, received)
+  await lookInto(received, checkDocsArchive)
   await pending.commit(received)
   const input = { ...index, caller, ...docs, sha256: received.sha256, size: received.size }
   return deps.storage.transact(origin, (tx) => uploadDocs(tx, input))
