@@ -1,7 +1,7 @@
 import { Refusal } from '#log-format/api/refusal.js'
 import { keys } from '#log-format/keys.js'
 import type { IndexValue, ProjectValue, StageIndexValue, UserValue, VersionValue } from '#log-format/values.js'
-import { isPep440, versionIdentity } from '#server/packaging/version.js'
+import { isPep440, sortVersionsDescending, versionIdentity } from '#server/packaging/version.js'
 import type { Reader } from '#server/storage/reader.js'
 
 export interface UserRef {
@@ -32,6 +32,11 @@ export function indexName({ user, index }: IndexRef): string {
 /** The path of a file as messages and replies name it, without a slash in front. */
 export function filePath(ref: FileRef): string {
   return `${ref.user}/${ref.index}/+f/${ref.dirA}/${ref.dirB}/${ref.basename}`
+}
+
+/** What the documentation of a version is called, however the upload called it. */
+export function docsBasename({ project, version }: VersionRef): string {
+  return `${project}-${version}.doc.zip`
 }
 
 /** The folders of a file's public path out of `abc/0123456789abc`. */
@@ -67,6 +72,15 @@ export async function requireProject(reader: Reader, ref: ProjectRef): Promise<P
     throw new Refusal('not-found', `project '${ref.project}' not found on stage '${indexName(ref)}'`)
   }
   return project
+}
+
+/** The versions that the index itself has of a project, the newest first. */
+export async function listVersionsOf(reader: Reader, ref: ProjectRef): Promise<string[]> {
+  const versions: string[] = []
+  for await (const { segments } of reader.scan(keys.version.under(ref.user, ref.index, ref.project))) {
+    versions.push(keys.version.params(segments).version)
+  }
+  return sortVersionsDescending(versions)
 }
 
 /** The version as the index spells it. */

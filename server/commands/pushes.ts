@@ -6,7 +6,7 @@ import { authorize } from '#server/auth/permissions.js'
 import type { Reader } from '#server/storage/reader.js'
 import type { Transaction } from '#server/storage/transaction.js'
 import { type LinkRef } from './index-contents.js'
-import { filePath, findVersion, indexName, type IndexRef, requireIndex, requireStage, splitDir, type VersionRef } from './lookups.js'
+import { docsBasename, filePath, findVersion, indexName, type IndexRef, requireIndex, requireStage, splitDir, type VersionRef } from './lookups.js'
 import {
   checkPlacement,
   ensureVersion,
@@ -133,7 +133,7 @@ class Copy {
   }
 
   async docs(link: LinkValue): Promise<void> {
-    const basename = `${this.#target.project}-${this.#target.version}.doc.zip`
+    const basename = docsBasename(this.#target)
     const target = { ...this.#target, basename }
     const before = await this.#tx.get(keys.link(target))
     const placement = checkPlacement(this.#index, before, { basename, sha256: link.sha256 })

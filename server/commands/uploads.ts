@@ -3,10 +3,9 @@ import { keys } from '#log-format/keys.js'
 import type { LinkValue, MetadataValue } from '#log-format/values.js'
 import type { Caller } from '#server/auth/caller.js'
 import { authorize } from '#server/auth/permissions.js'
-import { sortVersionsDescending } from '#server/packaging/version.js'
 import type { Reader } from '#server/storage/reader.js'
 import type { Transaction } from '#server/storage/transaction.js'
-import { indexName, type IndexRef, requireStage, type VersionRef } from './lookups.js'
+import { docsBasename, indexName, type IndexRef, listVersionsOf, type ProjectRef, requireStage, type VersionRef } from './lookups.js'
 import {
   checkPlacement,
   dirOf,
@@ -151,7 +150,7 @@ export async function uploadDocs(tx: Transaction, input: UploadDocs): Promise<Pl
   authorize(input.caller, 'upload', { user: input.user, index, indexName: input.index })
   const version = input.version ?? (await newestVersion(tx, input))
   const target = await findRelease(tx, { ...input, version })
-  const basename = `${target.project}-${target.version}.doc.zip`
+  const basename = docsBasename(target)
   const before = await tx.get(keys.link({ ...target, basename }))
   const placement = checkPlacement(index, before, { basename, sha256: input.sha256 })
   if (placement === 'identical') return placement
@@ -183,12 +182,8 @@ export async function uploadDocs(tx: Transaction, input: UploadDocs): Promise<Pl
   return placement
 }
 
-async function newestVersion(reader: Reader, ref: IndexRef & { readonly project: string }): Promise<string> {
-  const versions: string[] = []
-  for await (const { segments } of reader.scan(keys.version.under(ref.user, ref.index, ref.project))) {
-    versions.push(keys.version.params(segments).version)
-  }
-  const [newest] = sortVersionsDescending(versions)
+async function newestVersion(reader: Reader, ref: ProjectRef): Promise<string> {
+  const [newest] = await listVersionsOf(reader, ref)
   if (newest === undefined) {
     throw new Refusal('invalid', `doczip has no version and '${ref.project}' has no releases to derive one from`, {
       form: 'reason',

@@ -1,4 +1,4 @@
-import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
+import express, { type ErrorRequestHandler, type Express, type Request, type RequestHandler } from 'express'
 import { Refusal } from '#log-format/api/refusal.js'
 import { beginRequest, requestIdOf } from './authenticate.js'
 import type { Deps } from './deps.js'
@@ -8,6 +8,7 @@ import { noteOriginalUrl } from './original-url.js'
 import { drainOrClose, RequestAborted } from './request-body.js'
 import { setNodeHeaders, setSerial } from './respond.js'
 import { apiRoutes } from './routes/api.js'
+import { docsRoutes } from './routes/docs.js'
 import { fileRoutes } from './routes/files.js'
 import { indexRoutes } from './routes/indexes.js'
 import { loginRoutes } from './routes/login.js'
@@ -35,6 +36,7 @@ export function createApp(deps: Deps): Express {
     tokenRoutes(deps),
     fileRoutes(deps),
     simple.router,
+    docsRoutes(deps),
     versionRoutes(deps),
     projectRoutes(deps, { page: simple.page }),
     indexRoutes(deps, { post: postToIndex(deps), list: simple.list }),
@@ -54,8 +56,19 @@ function begin(deps: Deps): RequestHandler {
     setSerial(res, deps.storage.head.serial)
     noteOriginalUrl(req)
     req.url = plainUrl(stripPrefix(req.url, deps.outsideUrl(req).prefix))
+    refuseSandboxed(req)
     next()
   }
+}
+
+/**
+ * Uploaded documentation runs in a sandbox, where it has no origin. A browser
+ * may still send the user's credentials along with what it posts, so such
+ * requests change nothing here. Package tools send no `Origin` at all.
+ */
+function refuseSandboxed({ method, headers }: Request): void {
+  if (headers.origin !== 'null' || method === 'GET' || method === 'HEAD') return
+  throw new Refusal('forbidden', 'a page without an origin, such as uploaded documentation, may change nothing here')
 }
 
 /** pip writes the `+` of a path as `%2B`; both mean the same. Doubled slashes name nothing. */

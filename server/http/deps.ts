@@ -6,6 +6,7 @@ import type { PasswordHasher } from '#server/auth/passwords.js'
 import type { DiskBlobs } from '#server/storage/disk-blobs.js'
 import type { Storage } from '#server/storage/storage.js'
 import type { TargetHosts } from '#server/upstream/target-hosts.js'
+import type { DocsArchives } from './docs-archives.js'
 import type { TrustedProxies } from './peers.js'
 import type { ProjectPages } from './project-pages.js'
 import type { PublicFiles } from './public-files.js'
@@ -40,6 +41,7 @@ export interface Deps {
   readonly pages: ProjectPages
   readonly files: PublicFiles
   readonly smallFiles: SmallFileCache
+  readonly docs: DocsArchives
   readonly outsideUrl: (request: IncomingMessage) => OutsideUrl
   readonly proxies: TrustedProxies
   readonly node: NodeIdentity

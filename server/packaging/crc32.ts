@@ -1,6 +1,9 @@
-/** CRC-32 of ISO 3309, as zip and gzip use it (`node:zlib` has one only from Node 22 on). */
-export function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff
+/**
+ * CRC-32 of ISO 3309, as zip and gzip use it (`node:zlib` has one only from
+ * Node 22 on). With the CRC of what came `before`, that of all together.
+ */
+export function crc32(bytes: Uint8Array, before = 0): number {
+  let crc = before ^ 0xffffffff
   for (const byte of bytes) crc = (TABLE[(crc ^ byte) & 0xff] ?? 0) ^ (crc >>> 8)
   return (crc ^ 0xffffffff) >>> 0
 }

@@ -11,6 +11,7 @@ import { loadSecret } from '#server/auth/secret-file.js'
 import { storedTokens } from '#server/commands/tokens.js'
 import { createApp } from '#server/http/app.js'
 import type { Deps } from '#server/http/deps.js'
+import { DocsArchives } from '#server/http/docs-archives.js'
 import { createListener } from '#server/http/listener.js'
 import { trustProxies } from '#server/http/peers.js'
 import { ProjectPages } from '#server/http/project-pages.js'
@@ -88,6 +89,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     }),
     smallFiles,
     files: stack.use(new PublicFiles(storage, node, smallFiles)),
+    docs: stack.use(new DocsArchives(blobs)),
     outsideUrl: outsideUrls({ proxies, ...(config.outsideUrl !== undefined && { outsideUrl: config.outsideUrl }) }),
     policy: config.restrictModify === undefined ? { signUp: 'open' } : { signUp: 'closed', managers: config.restrictModify },
     limits: { maxUploadBytes: config.maxRequestBodyBytes, idleTimeoutMs },

@@ -1,9 +1,12 @@
 import { wheel } from '#test/support/archives.js'
+import { docsUpload, pages } from '#test/support/docs.js'
 import { startServer, type TestServer, type TestUser } from '#test/support/server.js'
+import { zip } from '#test/support/zip-builder.js'
 
 const SIMPLE_JSON = 'application/vnd.pypi.simple.v1+json'
 const PIP = { 'User-Agent': 'pip/25.0' }
 const JSON_HEADERS = { Accept: 'application/json' }
+const DOCS = '/owner/private/secretlib/1.0/+doc'
 
 let server: TestServer
 let owner: TestUser
@@ -22,8 +25,9 @@ beforeAll(async () => {
   await owner.upload('private', wheel('secretlib', '1.0'))
   const { result } = (await (await owner.get('/owner/private/secretlib/1.0')).json()) as { result: { '+links': { href: string }[] } }
   file = new URL(result['+links'][0]!.href).pathname
+  await owner.upload('private', docsUpload('secretlib', '1.0', zip(pages({ 'index.html': 'secret words', 'api/index.html': 'secret words' }))))
   openSerial = server.head()
-  for (const path of [file, `${file}.metadata`, '/owner/private/+simple/secretlib/']) expect((await server.fetch(path)).status).toBe(200) // caches are warm
+  for (const path of [file, `${file}.metadata`, '/owner/private/+simple/secretlib/', `${DOCS}/index.html`]) expect((await server.fetch(path)).status).toBe(200) // caches are warm
   expect((await owner.patch('/owner/private', { acl_read: ['owner', 'friend'] })).status).toBe(200)
 })
 afterAll(() => server[Symbol.asyncDispose]())
@@ -57,6 +61,15 @@ const ROADS: readonly Road[] = [
   { name: 'its metadata', path: () => `${file}.metadata`, headers: {} },
   { name: 'the JSON of the file', path: () => file, headers: JSON_HEADERS },
   { name: 'a file that is not there', path: () => `${file}x`, headers: {} },
+  { name: 'its documentation', path: () => `${DOCS}/index.html`, headers: {} },
+  { name: 'its documentation, HEAD', path: () => `${DOCS}/index.html`, headers: {}, init: { method: 'HEAD' } },
+  { name: 'its documentation, if it changed', path: () => `${DOCS}/index.html`, headers: { 'If-None-Match': '*' } },
+  { name: 'its documentation under the encoded name', path: () => `${DOCS.replace('+doc', '%2Bdoc')}/index.html`, headers: {} },
+  { name: 'its documentation in a frame', path: () => `${DOCS.replace('+doc', '+d')}/api/`, headers: {} },
+  { name: 'the top of its documentation', path: () => `${DOCS}/`, headers: {} },
+  { name: 'a folder of its documentation', path: () => `${DOCS}/api`, headers: {} },
+  { name: 'its latest documentation', path: () => `${DOCS.replace('1.0', 'latest')}/index.html`, headers: {} },
+  { name: 'its stable documentation', path: () => `${DOCS.replace('1.0', 'stable')}/index.html`, headers: {} },
   { name: 'the JSON of the index', path: () => '/owner/private', headers: JSON_HEADERS },
   { name: 'the JSON of the project', path: () => '/owner/private/secretlib', headers: JSON_HEADERS },
   { name: 'the JSON of the version', path: () => '/owner/private/secretlib/1.0', headers: JSON_HEADERS },
@@ -78,7 +91,7 @@ describe.each(ROADS)('$name', ({ path, headers, init = {} }) => {
       expect(reply.headers.get('location')).toMatch(/secretlib\/?$/) // no more than was asked for, in normal form
     } else {
       expect(reply.status).toBe(who === 'nobody' ? 401 : 403)
-      expect(text).not.toMatch(/\.whl|PK\x03\x04|Metadata-Version/)
+      expect(text).not.toMatch(/\.whl|PK\x03\x04|Metadata-Version|secret words/)
     }
   })
 })

@@ -14,6 +14,7 @@ import { PasswordHasher } from '#server/auth/passwords.js'
 import { storedTokens } from '#server/commands/tokens.js'
 import { beginRequest } from '#server/http/authenticate.js'
 import type { Deps } from '#server/http/deps.js'
+import { DocsArchives } from '#server/http/docs-archives.js'
 import { sendRefusal } from '#server/http/errors.js'
 import { trustProxies } from '#server/http/peers.js'
 import { ProjectPages } from '#server/http/project-pages.js'
@@ -101,6 +102,7 @@ export async function startUploadServer(limits: Partial<Deps['limits']> = {}): P
       server.close()
       server.closeAllConnections()
       deps.pages[Symbol.dispose]?.()
+      await deps.docs[Symbol.asyncDispose]()
       await blobs[Symbol.asyncDispose]()
       await storage[Symbol.asyncDispose]()
       await rm(folder, { recursive: true })
@@ -147,6 +149,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     pages: new ProjectPages(storage, node),
     smallFiles,
     files: new PublicFiles(storage, node, smallFiles),
+    docs: new DocsArchives(blobs),
     outsideUrl: outsideUrls({ proxies }),
     policy: { signUp: 'open' },
     limits: { maxUploadBytes: 4_000_000, idleTimeoutMs: 10_000, ...limits },
