@@ -3,7 +3,7 @@ import type { IndexValue } from '#log-format/values.js'
 import { type AccessPolicy, ANONYMOUS, type Caller, DEFAULT_POLICY, ROOT_USER } from './caller.js'
 import { covers, coversIndex, type ScopeQuestion, type TokenAction } from './token-scope.js'
 
-/** What is asked for (`spec/server-http.md` 3.5). `push` is the upload a push makes to its target. */
+/** What is asked for (`spec/server-http.md` 3.5). `push` is the upload a push makes to its target, `push-elsewhere` what it takes of its source when that is on another server. */
 export type Action =
   | 'user-create'
   | 'user-modify'
@@ -18,6 +18,7 @@ export type Action =
   | 'read'
   | 'upload'
   | 'push'
+  | 'push-elsewhere'
   | 'toxresult-upload'
   | 'delete'
   | 'yank'
@@ -64,6 +65,8 @@ const RULES: { readonly [A in Action]: (question: Question) => boolean } = {
     isSuperuser(question) || isOwner(question) || isAdmitted('acl_read', question) || isUploader(question),
   upload: mayUpload,
   push: mayUpload,
+  // Whoever may read could do it alone, but who has this server do it is known by name.
+  'push-elsewhere': ({ caller }) => caller.user !== undefined,
   'toxresult-upload': (question) => isSuperuser(question) || isAdmitted('acl_toxresult_upload', question),
   delete: (question) => mayManage(question) || isUploader(question),
   yank: mayUpload,
@@ -86,6 +89,7 @@ const TOKEN_ACTION: { readonly [A in Action]: TokenAction } = {
   read: 'read',
   upload: 'upload',
   push: 'upload',
+  'push-elsewhere': 'upload',
   'toxresult-upload': 'upload',
   delete: 'delete',
   // A stolen upload token must not be able to take releases away from everybody.
@@ -136,7 +140,7 @@ export function authorize(caller: Caller, action: Action, target: Target): void 
 }
 
 /** The refusal of whoever must show credentials first. */
-export function challenge(): Refusal {
+function challenge(): Refusal {
   return new Refusal('unauthenticated', 'login required, or the credentials were not accepted', {
     form: 'status',
     headers: CHALLENGE,
@@ -166,6 +170,7 @@ const CHALLENGED: ReadonlySet<Action> = new Set<Action>([
   'read',
   'upload',
   'push',
+  'push-elsewhere',
   'yank',
   // devpi-client does not know these.
   'token-list',
@@ -201,6 +206,7 @@ function forbidden(caller: Caller, action: Action, target: Target): Refusal {
       return new Refusal('forbidden', `no permission to yank on ${index}`)
     case 'force':
       return new Refusal('forbidden', `only its owner and root may use force on ${index}`)
+    case 'push-elsewhere':
     case 'user-create':
     case 'user-delete':
     case 'index-modify':

@@ -3,7 +3,7 @@ import { Refusal } from '#log-format/api/refusal.js'
 import { keys } from '#log-format/keys.js'
 import type { LinkValue, MetadataValue } from '#log-format/values.js'
 import type { Caller } from '#server/auth/caller.js'
-import { challenge } from '#server/auth/permissions.js'
+import { authorize } from '#server/auth/permissions.js'
 import { filePath, splitDir, type VersionRef } from '#server/commands/lookups.js'
 import { type PushedRow, selectRelease } from '#server/commands/pushes.js'
 import { parseFilename } from '#server/packaging/filename.js'
@@ -46,7 +46,7 @@ interface ExternalPush extends VersionRef {
  * 200 when all of it was taken, else 502.
  */
 export async function pushToServer(deps: Deps, response: Response, push: ExternalPush): Promise<void> {
-  if (push.caller.user === undefined) throw challenge() // who sends things elsewhere in our name is known by name
+  authorize(push.caller, 'push-elsewhere', { user: push.user, indexName: push.index })
   const reader = deps.storage.reader()
   const { source, links } = await selectRelease(reader, push)
   const metadata = (await reader.get(keys.metadata(source))) ?? {}

@@ -53,6 +53,7 @@ test.each<[Action, Target, string]>([
   ['read', DEV, EVERYONE],
   ['upload', DEV, 'nina olga root'],
   ['push', DEV, 'nina olga root'],
+  ['push-elsewhere', DEV, 'nina olga paul root'],
   ['yank', DEV, 'nina olga root'],
   ['delete', DEV, 'nina olga root'],
   ['force', DEV, 'nina root'], // wart W15
@@ -158,7 +159,7 @@ test.each<[Who, Action, Target, string, string, string]>([
   expect(refusalOf(who, action, target)).toMatchObject({ kind, form, message, headers: {} })
 })
 
-test.each<Action>(['read', 'upload', 'push', 'yank', 'token-list', 'token-create', 'token-revoke'])('%s without credentials is challenged to send some', (action) => {
+test.each<Action>(['read', 'upload', 'push', 'push-elsewhere', 'yank', 'token-list', 'token-create', 'token-revoke'])('%s without credentials is challenged to send some', (action) => {
   expect(refusalOf('anonymous', action, PRIVATE)).toMatchObject({
     kind: 'unauthenticated',
     form: 'status',

@@ -39,24 +39,25 @@ const ACTIONS: Record<Action, Target> = {
   read: DEV,
   upload: DEV,
   push: DEV,
+  'push-elsewhere': DEV,
   'toxresult-upload': DEV,
   delete: DEV,
   yank: DEV,
   force: DEV,
 }
 const ALL = Object.keys(ACTIONS) as Action[]
-const ON_INDEX = 'index-create index-modify index-delete read upload push toxresult-upload delete yank force'
+const ON_INDEX = 'index-create index-modify index-delete read upload push push-elsewhere toxresult-upload delete yank force'
 
 // Scope, and what of all that nina may do it leaves.
 test.each<[string, string, string]>([
   ['read', 'nina/dev', 'read'],
-  ['upload', 'nina/dev', 'upload push toxresult-upload'],
+  ['upload', 'nina/dev', 'upload push push-elsewhere toxresult-upload'],
   ['delete', 'nina/dev', 'delete yank'],
-  ['read upload', 'nina/dev', 'read upload push toxresult-upload'],
-  ['read upload delete', 'nina/dev', 'read upload push toxresult-upload delete yank'],
+  ['read upload', 'nina/dev', 'read upload push push-elsewhere toxresult-upload'],
+  ['read upload delete', 'nina/dev', 'read upload push push-elsewhere toxresult-upload delete yank'],
   ['admin', 'nina/dev', ON_INDEX],
   ['read', '*', 'read'],
-  ['read upload delete', '*', 'read upload push toxresult-upload delete yank'],
+  ['read upload delete', '*', 'read upload push push-elsewhere toxresult-upload delete yank'],
   ['admin', '*', ALL.join(' ')],
   // Not for this index
   ['read upload delete', 'nina/prod', ''],

@@ -154,6 +154,17 @@ test('a token does what it is for and nothing else', async () => {
   expect(server.head()).toBe(head)
 })
 
+test('a token has releases sent to other servers only from an index it may upload to', async () => {
+  await alice.upload('open', wheel('demo', '1.0'))
+  const push = { name: 'demo', version: '1.0', posturl: 'https://elsewhere.example/' }
+  const elsewhere = await make()
+  expect(await send('POST', '/alice/open', elsewhere.token, push)).toEqual([403, 'this API token is not for the index alice/open'])
+  const reading = await make({ actions: ['read'], indexes: ['alice/open'] })
+  expect(await send('POST', '/alice/open', reading.token, push)).toEqual([403, "this API token is not for the action 'upload'"])
+  const fit = await make({ indexes: ['alice/open'] })
+  expect(await send('POST', '/alice/open', fit.token, { ...push, version: '9.0' })).toEqual([400, 'there are no files for demo 9.0 on stage alice/open'])
+})
+
 test('a private base is passed over by a token that is not for it', async () => {
   await alice.upload('prod', wheel('below', '1.0'))
   await alice.patch('/alice/dev', ['bases=alice/prod,alice/open'])
