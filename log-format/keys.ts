@@ -1,4 +1,4 @@
-import { definePattern, type KeyPattern } from './key-pattern.js'
+import { definePattern, type Key, type KeyPattern } from './key-pattern.js'
 import type { FileValue, IndexValue, JsonValue, LinkValue, MetadataValue, ProjectValue, SpellingValue, TokenValue, UserValue, VersionValue } from './values.js'
 
 /**
@@ -36,6 +36,11 @@ export function locatePath(path: string): LocatedPath {
     if (segments !== undefined) return { family: pattern.family, segments }
   }
   return { family: FOREIGN_FAMILY, segments: [path] }
+}
+
+/** The key at a logged path, whichever family it is of. */
+export function keyAt(path: string): Key<JsonValue> {
+  return { path, ...locatePath(path) }
 }
 
 export type StoredValue = UserValue | TokenValue | IndexValue | ProjectValue | VersionValue | MetadataValue | SpellingValue | LinkValue | FileValue | JsonValue

@@ -51,6 +51,8 @@ export type Mutation =
   | ({ readonly kind: 'file-removed'; readonly forced?: boolean } & OnFile)
   | ({ readonly kind: 'version-removed'; readonly forced?: boolean } & OnVersion)
   | ({ readonly kind: 'project-removed'; readonly forced?: boolean } & OnProject)
+  /** `serial` is that of the removal; the names say what it had removed, as far as it had any. */
+  | ({ readonly kind: 'removal-undone'; readonly serial: number } & OnUser & Partial<OnFile>)
   /** PEP 592. `reason` absent: the yank was taken back. `file` absent: the whole version. */
   | ({ readonly kind: 'file-yanked'; readonly file?: string; readonly reason?: string } & OnVersion)
   | ({ readonly kind: 'mirror-project-changed'; readonly added: readonly string[]; readonly removed: readonly string[] } & OnProject)
@@ -94,6 +96,7 @@ const RULES: Record<MutationKind, FieldRules> = {
   'file-removed': { ...ON_FILE, forced: 'boolean?' },
   'version-removed': { ...ON_VERSION, forced: 'boolean?' },
   'project-removed': { ...ON_PROJECT, forced: 'boolean?' },
+  'removal-undone': { ...ON_USER, serial: 'number', index: 'string?', project: 'string?', version: 'string?', file: 'string?' },
   'file-yanked': { ...ON_VERSION, file: 'string?', reason: 'string?' },
   'mirror-project-changed': { ...ON_PROJECT, added: 'strings', removed: 'strings' },
 }

@@ -65,6 +65,8 @@ function knownText(mutation: Mutation): string {
       return `removed ${release(mutation)}${forced(mutation)}`
     case 'project-removed':
       return `removed ${mutation.project} from ${mutation.user}/${mutation.index}${forced(mutation)}`
+    case 'removal-undone':
+      return `undid ${mutation.serial}, the removal of ${removedText(mutation)}`
     case 'file-yanked':
       return `${mutation.reason === undefined ? 'took back the yank of' : 'yanked'} ${mutation.file ?? 'all files'} of ${release(mutation)}`
     case 'mirror-project-changed':
@@ -84,6 +86,13 @@ function userChangeText({ user, fields, revoked = [] }: Mutation & { readonly ki
   const changed = fields.length === 0 && revoked.length > 0 ? [] : [`changed ${fields.join(', ')} of user ${user}`]
   const ended = revoked.length === 0 ? [] : [`revoked API tokens ${revoked.join(', ')} of user ${user}`]
   return [...changed, ...ended].join(' and ')
+}
+
+function removedText({ user, index, project, version, file }: Extract<Mutation, { readonly kind: 'removal-undone' }>): string {
+  if (index === undefined) return `user ${user}`
+  if (project === undefined) return `index ${user}/${index}`
+  const release = version === undefined ? project : `${project} ${version}`
+  return `${file === undefined ? '' : `${file} of `}${release} on ${user}/${index}`
 }
 
 function replaced({ replaced: before }: { readonly replaced?: string }): string {

@@ -145,4 +145,5 @@ const CASES: readonly Case[] = [
     mutation: { kind: 'user-modified', user: 'alice', fields: ['password'], revoked: ['fedcba9876543210'] },
     changes: [{ path: 'alice/+token/fedcba9876543210', value: undefined }, { path: 'alice/.config', value: { created: 1_700_000_001_000, modified: 1_700_000_024_000 } }],
   },
+  { name: 'removal undone', mutation: { kind: 'removal-undone', serial: 14, ...FILE_OF_RELEASE }, changes: [{ path: LINK_PATH, value: LINK }, { path: FILE_PATH, value: { sha256: SHA, size: 5120, lastModified: 1_700_000_005_000, project: 'demo', versions: ['1.0'] } }] },
 ]

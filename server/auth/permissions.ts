@@ -21,6 +21,7 @@ export type Action =
   | 'push-elsewhere'
   | 'toxresult-upload'
   | 'delete'
+  | 'undo'
   | 'yank'
   | 'force'
 
@@ -31,12 +32,23 @@ interface UserTarget {
   readonly user: string
   readonly indexName?: undefined
   readonly index?: undefined
+  /** Of `undo` alone: what was removed. */
+  readonly removed?: 'orphaned'
 }
 interface IndexTarget {
   readonly user: string
   readonly indexName: string
   readonly index?: IndexValue | undefined
+  /** Of `undo` alone: what was removed. */
+  readonly removed?: Removed
 }
+
+/**
+ * What a removal took away: an index, or something on one, perhaps by force.
+ * `orphaned` is what belongs to nobody any more: a user, or anything of a user
+ * who is gone, also when there is another one of that name by now.
+ */
+export type Removed = 'index' | 'contents' | 'contents-by-force' | 'orphaned'
 
 /** Who asks for what under which policy: the question a row of the table answers. */
 interface Question {
@@ -69,6 +81,8 @@ const RULES: { readonly [A in Action]: (question: Question) => boolean } = {
   'push-elsewhere': ({ caller }) => caller.user !== undefined,
   'toxresult-upload': (question) => isSuperuser(question) || isAdmitted('acl_toxresult_upload', question),
   delete: (question) => mayManage(question) || isUploader(question),
+  // Who could have removed it.
+  undo: (question) => mayUndo(question),
   yank: mayUpload,
   // To overrule that an index is not volatile is more than to delete from it (wart W15).
   force: mayManage,
@@ -92,6 +106,7 @@ const TOKEN_ACTION: { readonly [A in Action]: TokenAction } = {
   'push-elsewhere': 'upload',
   'toxresult-upload': 'upload',
   delete: 'delete',
+  undo: 'admin', // of contents, what their removal asks for
   // A stolen upload token must not be able to take releases away from everybody.
   yank: 'delete',
   force: 'admin',
@@ -122,8 +137,9 @@ function isInScope({ scope }: Caller, action: Action, target: Target): boolean {
   return scope === undefined || covers(scope, scopeQuestion(action, target))
 }
 
-function scopeQuestion(action: Action, { user, indexName }: Target): ScopeQuestion {
-  return { action: TOKEN_ACTION[action], index: indexName === undefined ? undefined : `${user}/${indexName}` }
+function scopeQuestion(action: Action, { user, indexName, removed }: Target): ScopeQuestion {
+  const asked = action === 'undo' && removed === 'contents' ? 'delete' : action
+  return { action: TOKEN_ACTION[asked], index: indexName === undefined ? undefined : `${user}/${indexName}` }
 }
 
 /**
@@ -212,7 +228,21 @@ function forbidden(caller: Caller, action: Action, target: Target): Refusal {
     case 'index-modify':
     case 'index-delete':
     case 'delete':
+    case 'undo':
       return new Refusal('forbidden', 'Access was denied to this resource.', { form: 'status' })
+  }
+}
+
+function mayUndo(question: Question): boolean {
+  switch (question.target.removed) {
+    case 'index':
+      return RULES['index-delete'](question)
+    case 'contents':
+      return RULES.delete(question)
+    case 'contents-by-force':
+      return RULES.force(question)
+    default:
+      return isSuperuser(question)
   }
 }
 

@@ -17,6 +17,7 @@ import { simpleRoutes } from './routes/simple.js'
 import { statusRoutes } from './routes/status.js'
 import { postToIndex } from './routes/uploads.js'
 import { tokenRoutes } from './routes/tokens.js'
+import { undoRoutes } from './routes/undo.js'
 import { userRoutes } from './routes/users.js'
 import { versionRoutes } from './routes/versions.js'
 import { stripPrefix } from './urls.js'
@@ -34,6 +35,7 @@ export function createApp(deps: Deps): Express {
     apiRoutes(deps),
     loginRoutes(deps),
     tokenRoutes(deps),
+    undoRoutes(deps),
     fileRoutes(deps),
     simple.router,
     docsRoutes(deps),

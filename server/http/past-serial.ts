@@ -9,6 +9,11 @@ export function pastSerial(deps: Deps, req: Request): Serial {
   const { serial: text } = req.params
   const serial = typeof text === 'string' ? parseSerial(text) : undefined
   if (serial === undefined) throw noSuchRoute()
+  return requireWritten(deps, serial)
+}
+
+/** Refuses `not-found` for a serial that is still to come. */
+export function requireWritten(deps: Deps, serial: Serial): Serial {
   const { serial: head } = deps.storage.head
   if (serial > head) throw new Refusal('not-found', `serial ${serial} is not written yet, the newest is ${head}`)
   return serial

@@ -79,6 +79,8 @@ export interface BlobStore {
   putBytes(bytes: Uint8Array, options?: { readonly signal?: AbortSignal }): Promise<PinnedBlob>
   /** Keeps a blob, present or expected, from deletion until disposal; pins of one digest add up. */
   pin(sha256: string): Disposable
+  /** Pins a blob that is there, undefined when it is not: no deletion, also none that had started before, takes it. */
+  hold(sha256: string): Promise<PinnedBlob | undefined>
   stat(sha256: string): Promise<BlobStat | undefined>
   open(sha256: string): Promise<OpenBlob | undefined>
   /** A whole blob, for small ones. */

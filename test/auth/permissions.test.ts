@@ -57,6 +57,11 @@ test.each<[Action, Target, string]>([
   ['yank', DEV, 'nina olga root'],
   ['delete', DEV, 'nina olga root'],
   ['force', DEV, 'nina root'], // wart W15
+  ['undo', { ...DEV, removed: 'index' }, 'nina root'],
+  ['undo', { ...DEV, removed: 'contents' }, 'nina olga root'],
+  ['undo', { ...DEV, removed: 'contents-by-force' }, 'nina root'],
+  ['undo', { ...DEV, removed: 'orphaned' }, 'root'],
+  ['undo', DEV, 'root'],
   ['toxresult-upload', DEV, EVERYONE],
   // Lists
   ['upload', stage({ acl_upload: [] }), 'root'], // the owner is not implied
@@ -108,6 +113,8 @@ test.each<[Action, Target, string]>([
   ['delete', stage({ acl_upload: ['nina'] }), 'nina olga'],
   ['read', stage({ acl_read: [], acl_upload: [] }), 'nina olga'],
   ['force', DEV, 'olga'],
+  ['undo', { ...DEV, removed: 'index' }, 'olga'],
+  ['undo', { user: 'nina', removed: 'orphaned' }, 'olga'],
 ])('with olga as the only manager, %s on %j: %s', (action, target, expected) => {
   expect(whoMay(action, target, { signUp: 'open', managers: ['olga'] })).toBe(expected)
 })

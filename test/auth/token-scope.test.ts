@@ -42,22 +42,23 @@ const ACTIONS: Record<Action, Target> = {
   'push-elsewhere': DEV,
   'toxresult-upload': DEV,
   delete: DEV,
+  undo: { ...DEV, removed: 'contents' },
   yank: DEV,
   force: DEV,
 }
 const ALL = Object.keys(ACTIONS) as Action[]
-const ON_INDEX = 'index-create index-modify index-delete read upload push push-elsewhere toxresult-upload delete yank force'
+const ON_INDEX = 'index-create index-modify index-delete read upload push push-elsewhere toxresult-upload delete undo yank force'
 
 // Scope, and what of all that nina may do it leaves.
 test.each<[string, string, string]>([
   ['read', 'nina/dev', 'read'],
   ['upload', 'nina/dev', 'upload push push-elsewhere toxresult-upload'],
-  ['delete', 'nina/dev', 'delete yank'],
+  ['delete', 'nina/dev', 'delete undo yank'],
   ['read upload', 'nina/dev', 'read upload push push-elsewhere toxresult-upload'],
-  ['read upload delete', 'nina/dev', 'read upload push push-elsewhere toxresult-upload delete yank'],
+  ['read upload delete', 'nina/dev', 'read upload push push-elsewhere toxresult-upload delete undo yank'],
   ['admin', 'nina/dev', ON_INDEX],
   ['read', '*', 'read'],
-  ['read upload delete', '*', 'read upload push push-elsewhere toxresult-upload delete yank'],
+  ['read upload delete', '*', 'read upload push push-elsewhere toxresult-upload delete undo yank'],
   ['admin', '*', ALL.join(' ')],
   // Not for this index
   ['read upload delete', 'nina/prod', ''],
@@ -72,6 +73,14 @@ test.each<[string, string, string]>([
   const caller = withToken(actions, indexes)
   const allowed = ALL.filter((action) => allows(caller, action, ACTIONS[action]))
   expect(allowed.join(' ')).toBe(expected)
+})
+
+// What took more than a token for removals, also takes more to be undone.
+test.each(['index', 'contents-by-force', 'orphaned'] as const)('the removal of what was %s is undone with an admin token', (removed) => {
+  const undo = (actions: string, user: string): boolean => allows(withToken(actions, 'nina/dev', user), 'undo', { ...DEV, removed })
+  expect(undo('read upload delete', 'root')).toBe(false)
+  expect(undo('admin', 'root')).toBe(true)
+  expect(undo('admin', 'nina')).toBe(removed !== 'orphaned')
 })
 
 test('an empty scope admits to nothing', () => {

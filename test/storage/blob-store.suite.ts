@@ -145,6 +145,26 @@ export function blobStoreSuite(name: string, open: () => Promise<BlobStore & Par
       expect(await blobs.delete(received.sha256)).toBe(true)
     })
 
+    test('holds what is there, and nothing that a deletion is about to take', async () => {
+      const { sha256 } = await put(blobs, content(10))
+      const held = await blobs.hold(sha256)
+      expect(held).toMatchObject({ sha256, size: 10 })
+      expect(await blobs.delete(sha256)).toBe(false)
+      held?.[Symbol.dispose]()
+
+      const answer = signal<boolean>()
+      const deleting = blobs.delete(sha256, { onlyIf: () => answer.promise })
+      const holding = blobs.hold(sha256)
+      answer.resolve(true)
+      const [deleted, second] = await Promise.all([deleting, holding])
+      expect({ deleted, held: second !== undefined }).toEqual({ deleted: false, held: true }) // the pin came before the unlink
+      second?.[Symbol.dispose]()
+      expect(await blobs.delete(sha256)).toBe(true)
+      expect(await blobs.hold(sha256)).toBeUndefined()
+      using again = await blobs.putBytes(content(10))
+      expect(again.sha256).toBe(sha256)
+    })
+
     test('a commit waits for a deletion of the same digest, then is there', async () => {
       const bytes = content(10)
       const { sha256 } = await put(blobs, bytes)

@@ -57,6 +57,20 @@ export class MemoryBlobs implements BlobStore {
     return this.#pins.pin(sha256)
   }
 
+  async hold(sha256: string): Promise<PinnedBlob | undefined> {
+    const pin = this.#pins.pin(sha256)
+    try {
+      await this.#pins.settled(sha256)
+      const found = await this.stat(sha256)
+      if (found !== undefined) return { sha256, size: found.size, [Symbol.dispose]: () => pin[Symbol.dispose]() }
+    } catch (error) {
+      pin[Symbol.dispose]()
+      throw error
+    }
+    pin[Symbol.dispose]()
+    return undefined
+  }
+
   async stat(sha256: string): Promise<BlobStat | undefined> {
     const found = this.#contents.get(sha256)
     return found && { size: found.bytes.length, mtimeMs: found.mtimeMs }
