@@ -4,6 +4,7 @@ import { keys } from '#log-format/keys.js'
 import type { FileValue } from '#log-format/values.js'
 import { linksAt } from '#server/commands/files.js'
 import type { FileRef } from '#server/commands/lookups.js'
+import { lastNamed } from '#server/projections/blob-references.js'
 import { contentTypeOf } from '#server/packaging/filename.js'
 import { authorizeRead } from '#server/stages/open-stage.js'
 import type { BlobStore } from '#server/storage/blob-store.js'
@@ -15,6 +16,7 @@ import { type FileBody, sendFile } from './file-body.js'
 import { metadataOfWheel } from './wheel-metadata.js'
 import { wantsJson } from './negotiate.js'
 import { sendResult, setSerial } from './respond.js'
+import { timeAgo } from './time-ago.js'
 
 const METADATA_SUFFIX = '.metadata'
 
@@ -55,7 +57,7 @@ export async function serveFile(
     lastModifiedMs: served.lastModified,
     headers: { 'Cache-Control': isPublic ? FILE_CACHE_CONTROL : RESTRICTED_FILE_CACHE_CONTROL },
   }
-  const source = { blobs: served.blobs ?? deps.blobs, cache: deps.smallFiles, idleTimeoutMs: deps.limits.idleTimeoutMs }
+  const source = { blobs: served.blobs ?? keptBlobs(deps), cache: deps.smallFiles, idleTimeoutMs: deps.limits.idleTimeoutMs }
   await sendFile(request, response, file, source)
   if (isPublic && reader === current) await deps.files.remember(request, { ref, project: served.project, file, reader })
 }
@@ -83,7 +85,7 @@ async function metadataAt(deps: Deps, reader: Reader, ref: FileRef): Promise<Ser
   const links = await linksAt(reader, fileRef, file)
   const metadata = links.find(({ link }) => link.coreMetadata !== undefined)?.link.coreMetadata
   if (metadata === undefined) throw noSuchFile()
-  const blobs = metadataOfWheel(deps.blobs, { sha256: file.sha256, filename: fileRef.basename })
+  const blobs = metadataOfWheel(keptBlobs(deps), { sha256: file.sha256, filename: fileRef.basename })
   return { ...metadata, lastModified: file.lastModified, project: file.project, blobs }
 }
 
@@ -92,6 +94,19 @@ async function requireFile(reader: Reader, ref: FileRef): Promise<FileValue> {
   const file = await reader.get(key)
   if (file !== undefined) return file
   throw (await reader.existed(key)) ? new Refusal('gone', 'file existed, deleted in later serial') : noSuchFile()
+}
+
+/** Says of a blob that the sweep took when the last link to it was removed. */
+function keptBlobs({ blobs, storage, now }: Deps): Pick<BlobStore, 'open'> {
+  return {
+    open: async (sha256) => {
+      const blob = await blobs.open(sha256)
+      if (blob !== undefined) return blob
+      const last = await lastNamed(storage, sha256)
+      if (typeof last !== 'number') return undefined
+      throw new Refusal('gone', `the file was removed ${timeAgo(now() - last)} and is no longer kept`)
+    },
+  }
 }
 
 /** `spec/server-http.md` 12.4. */

@@ -20,6 +20,8 @@ export interface ServerConfig {
   readonly maxRequestBodyBytes: number
   /** Hosts of private networks to which releases may be pushed, in lower case. */
   readonly pushHosts: readonly string[]
+  /** How long a file is kept after its removal; `Infinity`: for ever. */
+  readonly undoWindowMs: number
   readonly argon2: { readonly memoryCostKib: number; readonly parallelism: number; readonly timeCost: number }
   /** For a new serverdir only. */
   readonly rootIndex: boolean
@@ -80,6 +82,7 @@ function typedConfig(values: OptionValues): ServerConfig {
     restrictModify: values.names('restrict-modify'),
     pushHosts: values.hosts('push-host'),
     maxRequestBodyBytes: values.integer('max-request-body-size', 1, Number.MAX_SAFE_INTEGER),
+    undoWindowMs: values.duration('undo-window'),
     argon2: {
       // RFC 9106, 3.1: at least 8 KiB a lane.
       memoryCostKib: values.integer('argon2-memory-cost', 8 * parallelism, 2 ** 32 - 1),
@@ -193,6 +196,17 @@ class OptionValues {
     const value = /^\d{1,16}$/.test(text) ? Number(text) : NaN
     if (value >= min && value <= max) return value
     throw new UsageError(`${place} wants a whole number from ${min} to ${max}, not '${text}'`)
+  }
+
+  /** In ms: `30d`, `12h`, `0`, or `forever`, which is `Infinity`. */
+  duration(name: OptionName): number {
+    const { texts, place } = this.#find(name)
+    const text = (texts[0] ?? '').toLowerCase()
+    if (text === 'forever') return Infinity
+    const [, count, unit] = /^(\d{1,6})([dh])$/.exec(text) ?? []
+    if (count !== undefined) return Number(count) * (unit === 'd' ? 24 : 1) * 60 * 60 * 1000
+    if (text === '0') return 0
+    throw new UsageError(`${place} wants a number of days or hours such as 30d or 12h, 0 or forever, not '${texts[0] ?? ''}'`)
   }
 
   flag(name: OptionName): boolean {

@@ -18,10 +18,8 @@ import { ProjectPages } from '#server/http/project-pages.js'
 import { PublicFiles } from '#server/http/public-files.js'
 import { SmallFileCache } from '#server/http/small-file-cache.js'
 import { outsideUrls } from '#server/http/urls.js'
-import { isBlobNamed } from '#server/projections/blob-references.js'
 import { DiskBlobs } from '#server/storage/disk-blobs.js'
 import type { Storage } from '#server/storage/storage.js'
-import { sweepBlobs } from '#server/storage/sweep.js'
 import { secretNames } from '#server/storage/vault.js'
 import { TargetHosts } from '#server/upstream/target-hosts.js'
 import { CloseStack } from './close-stack.js'
@@ -29,6 +27,7 @@ import { isLoopback, type ServerConfig } from './config.js'
 import { initialiseStorage, openStorage, refuseOpenRoot } from './initialise.js'
 import type { Logger } from './logger.js'
 import { packageVersion } from './package-version.js'
+import { keepSweeping } from './sweeper.js'
 
 /** What a server takes from outside of its configuration; tests bring their own. */
 export interface Surroundings {
@@ -53,8 +52,6 @@ const IDLE_TIMEOUT_MS = 120_000
 /** Running requests have this long to end when the server stops. */
 const STOP_TIMEOUT_MS = 30_000
 const STOP_CHECK_MS = 50
-/** Blobs younger than this may belong to an upload that goes on. */
-const SWEEP_GRACE_MS = 60 * 60 * 1000
 
 /** Opens the server directory, initialises an empty one, and listens. Refuses what keeps it from doing so in a sentence. */
 export async function startServer(config: ServerConfig, surroundings: Surroundings): Promise<RunningServer> {
@@ -109,8 +106,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   stack.defer(() => stop(server))
   address.port = (server.address() as AddressInfo).port
 
-  const sweeping = sweepLater(storage, blobs, logger, now)
-  stack.use(sweeping)
+  stack.use(keepSweeping({ storage, blobs, undoWindowMs: config.undoWindowMs, now }, logger))
   const running = stack.move()
   return {
     url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${address.port}`,
@@ -155,30 +151,6 @@ async function stop(server: Server): Promise<void> {
   await closed
   clearInterval(idle)
   clearTimeout(timer)
-}
-
-/** Removes blobs that nothing names, in the background and once. */
-function sweepLater(storage: Storage, blobs: DiskBlobs, logger: Logger, now: () => number): AsyncDisposable {
-  const aborter = new AbortController()
-  const done = sweepBlobs(blobs, {
-    isNamed: (sha256) => isBlobNamed(storage, sha256),
-    olderThanMs: SWEEP_GRACE_MS,
-    now: now(),
-    signal: aborter.signal,
-  }).then(
-    ({ removed, removedBytes }) => {
-      if (removed > 0) logger.info({ removed, removedBytes }, 'removed files that nothing names')
-    },
-    (error: unknown) => {
-      if (!aborter.signal.aborted) logger.error({ err: error }, 'unnamed files could not be removed')
-    },
-  )
-  return {
-    [Symbol.asyncDispose]: async () => {
-      aborter.abort()
-      await done
-    },
-  }
 }
 
 /** Sixteen hex digits: some that are new with each start, and a count. */

@@ -1,4 +1,4 @@
-import { packValue } from '#log-format/codec.js'
+import { packValue, unpackValue } from '#log-format/codec.js'
 import { keys } from '#log-format/keys.js'
 import type { Projection } from '#server/storage/projection.js'
 import type { Storage } from '#server/storage/storage.js'
@@ -6,22 +6,42 @@ import type { Storage } from '#server/storage/storage.js'
 const NAME = 'blob-references'
 
 /**
- * Blob → public paths that ever named it, with the first serial after which
- * they did. Rows are never deleted: an index as it was at a past serial still
- * serves its files, so a blob is needed as long as the log names it.
+ * Blob → links that ever named it: null for one that still does, else when it
+ * ended, in ms since the epoch. Rows are never deleted: an index as it was at
+ * a past serial still serves its files, and a removal can be undone, for as
+ * long as the blobs are kept.
  */
 export const blobReferences: Projection = {
   name: NAME,
-  shape: 2,
+  shape: 3,
   fold(change, rows) {
-    const link = keys.link.match(change)?.after
+    const link = keys.link.match(change)
     if (link === undefined) return
-    rows.put(`${link.sha256}\0${change.segments.join('/')}`, packValue(change.serial))
+    const { before, after } = link
+    const path = change.segments.join('/')
+    if (before !== undefined && before.sha256 !== after?.sha256) rows.put(`${before.sha256}\0${path}`, packValue(change.time))
+    if (after !== undefined) rows.put(`${after.sha256}\0${path}`, packValue(null))
   },
 }
 
 /** Whether any entry of the log named this blob. */
 export async function isBlobNamed(storage: Storage, sha256: string): Promise<boolean> {
-  for await (const _ of storage.projectionRows(NAME, `${sha256}\0`)) return true
-  return false
+  return (await lastNamed(storage, sha256)) !== 'never'
+}
+
+/** Whether a link names this blob, or one did at `since` or later, in ms since the epoch. */
+export async function isBlobKept(storage: Storage, sha256: string, since: number): Promise<boolean> {
+  const last = await lastNamed(storage, sha256)
+  return last === 'now' || (last !== 'never' && last >= since)
+}
+
+/** When the last link that named this blob went, in ms since the epoch. */
+export async function lastNamed(storage: Storage, sha256: string): Promise<number | 'now' | 'never'> {
+  let last: number | 'never' = 'never'
+  for await (const [, bytes] of storage.projectionRows(NAME, `${sha256}\0`)) {
+    const ended = unpackValue(bytes)
+    if (typeof ended !== 'number') return 'now'
+    last = last === 'never' ? ended : Math.max(last, ended)
+  }
+  return last
 }

@@ -208,7 +208,7 @@ test('without its blob it is not put back', async () => {
   await server.running.blobs.delete(createHash('sha256').update(sdist('demo', '1.0').bytes).digest('hex'))
   expect(await undo(serial)).toEqual({
     status: 410,
-    message: `removed less than a day ago and no longer kept: the removal at serial ${serial} cannot be undone`,
+    message: `the removal at serial ${serial} cannot be undone: its files were removed less than a day ago and are no longer kept`,
   })
 })
 

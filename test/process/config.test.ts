@@ -4,6 +4,7 @@ import { NOT_AVAILABLE } from '#server/process/options.js'
 import { UsageError } from '#server/process/usage-error.js'
 
 // Names, precedence and file form: spec/server-mirror-replica.md 5.1 and 5.2.
+const DAY_MS = 24 * 60 * 60 * 1000
 const USER_FILE = '/home/ann/.config/devpi-server/devpi-server.yml'
 
 test('everything has a default', () => {
@@ -18,6 +19,7 @@ test('everything has a default', () => {
     restrictModify: undefined,
     pushHosts: [],
     maxRequestBodyBytes: 10 * 2 ** 30,
+    undoWindowMs: 30 * DAY_MS,
     argon2: { memoryCostKib: 19456, parallelism: 1, timeCost: 2 },
     rootIndex: true,
     rootPassword: '',
@@ -31,6 +33,10 @@ test.each<[string, Given, Partial<ServerConfig>]>([
   ['the last one wins', { argv: ['--port', '1', '--port', '2'] }, { port: 2 }],
   ['a list', { argv: ['--trusted-proxy', '10.0.0.0/8', '--trusted-proxy', '::1'] }, { trustedProxies: ['10.0.0.0/8', '::1'] }],
   ['a flag', { argv: ['--debug', '--no-root-pypi'] }, { debug: true, rootIndex: false }],
+  ['days', { argv: ['--undo-window', '7d'] }, { undoWindowMs: 7 * DAY_MS }],
+  ['hours', { argv: ['--undo-window', '12H'] }, { undoWindowMs: DAY_MS / 2 }],
+  ['no time', { argv: ['--undo-window', '0'] }, { undoWindowMs: 0 }],
+  ['all time', { argv: ['--undo-window', 'forever'] }, { undoWindowMs: Infinity }],
   ['the slash of an address', { argv: ['--outside-url', 'https://x.example/pkg/'] }, { outsideUrl: 'https://x.example/pkg' }],
   ['the environment', { env: { DEVPISERVER_PORT: '4001', DEVPISERVER_NO_ROOT_PYPI: 'On' } }, { port: 4001, rootIndex: false }],
   ['an empty variable', { env: { DEVPISERVER_PORT: '' } }, { port: 3141 }],
@@ -64,6 +70,10 @@ test.each<[Given, string, 2 | 4]>([
   [{ argv: ['--outside-url', 'http://x/?a=b'] }, 'without query', 2],
   [{ argv: ['--trusted-proxy', '10.0.0.0/33'] }, "not '10.0.0.0/33'", 2],
   [{ argv: ['--trusted-proxy', '*'] }, "not '*'", 2],
+  [{ argv: ['--undo-window', '30'] }, "--undo-window wants a number of days or hours such as 30d or 12h, 0 or forever, not '30'", 2],
+  [{ argv: ['--undo-window', '-1d'] }, "not '-1d'", 2],
+  [{ argv: ['--undo-window', '1.5d'] }, "not '1.5d'", 2],
+  [{ env: { DEVPISERVER_UNDO_WINDOW: 'never' } }, 'DEVPISERVER_UNDO_WINDOW wants a number of days', 2],
   [{ argv: ['--restrict-modify', ','] }, 'at least one name', 2],
   [{ argv: ['--restrict-modify', ':admins'] }, 'groups are not available yet', 2],
   [{ argv: ['--argon2-memory-cost', '15', '--argon2-parallelism', '2'] }, 'from 16 to', 2],

@@ -77,6 +77,7 @@ export function testConfig(changes: Partial<ServerConfig>): ServerConfig {
     restrictModify: undefined,
     pushHosts: [],
     maxRequestBodyBytes: 10 * 2 ** 30,
+    undoWindowMs: 30 * 24 * 60 * 60 * 1000,
     argon2: CHEAP_ARGON2,
     rootIndex: true,
     rootPassword: '',

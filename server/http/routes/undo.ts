@@ -36,7 +36,7 @@ async function undo(deps: Deps, req: Request, res: Response): Promise<void> {
   await checkUndo(deps.storage.reader(), { caller, removal })
   using held = await HeldBlobs.of(deps.blobs, blobsOf(removal))
   if (held === undefined) {
-    throw new Refusal('gone', `removed ${timeAgo(deps.now() - removal.time)} and no longer kept: the removal at serial ${removedAt} cannot be undone`)
+    throw new Refusal('gone', `the removal at serial ${removedAt} cannot be undone: its files were removed ${timeAgo(deps.now() - removal.time)} and are no longer kept`)
   }
   const { serial } = await deps.storage.transact(origin, (tx) => undoRemoval(tx, { caller, removal }))
   sendMessage(res, serial, undoneText(removal))
