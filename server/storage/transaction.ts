@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
+import { Refusal } from '#log-format/api/refusal.js'
 import type { Change } from '#log-format/change.js'
-import { packValue, unpackValue } from '#log-format/codec.js'
+import { MAX_ENTRY_BYTES, packValue, unpackValue } from '#log-format/codec.js'
 import type { Key, KeyRange } from '#log-format/key-pattern.js'
 import type { Mutation } from '#log-format/mutation.js'
 import { nextSerial, type Serial } from '#log-format/serial.js'
@@ -61,6 +62,8 @@ export class OpenTransaction implements Transaction {
   readonly #pending: PendingState
   readonly #changes = new Map<string, BufferedChange>()
   readonly #secrets = new Map<string, JsonValue | undefined>()
+  /** What the changes will need of an entry, at the least. */
+  #bytes = 0
   #mutation: Mutation | undefined
   #open = true
 
@@ -170,8 +173,13 @@ export class OpenTransaction implements Transaction {
       below === undefined || change.bytes === undefined
         ? below === change.bytes
         : Buffer.compare(withoutStamp(below), change.bytes) === 0
+    this.#bytes -= sizeOf(this.#changes.get(name))
     this.#changes.delete(name) // a key set again moves to the end: the order of changes is that of the last sets
-    if (!same) this.#changes.set(name, change)
+    if (same) return
+    this.#changes.set(name, change)
+    this.#bytes += sizeOf(change)
+    // Its entry would be larger still: refused before all of it is in memory.
+    if (this.#bytes > MAX_ENTRY_BYTES) throw changeTooLarge(this.#bytes)
   }
 
   #bufferSecret(name: string, secret: JsonValue | undefined): void {
@@ -211,6 +219,15 @@ export class OpenTransaction implements Transaction {
   #assertOpen(): void {
     if (!this.#open) throw new Error('the transaction is over')
   }
+}
+
+/** The refusal of a transaction whose entry would be larger than one may be. */
+export function changeTooLarge(bytes: number): Refusal {
+  return new Refusal('too-large', `this change touches too much for one transaction (${bytes} bytes); do it in parts`)
+}
+
+function sizeOf(change: BufferedChange | undefined): number {
+  return change === undefined ? 0 : change.path.length + (change.bytes?.length ?? 0)
 }
 
 function storedValue<V>(row: Uint8Array): Stored<V> {

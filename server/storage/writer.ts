@@ -11,7 +11,7 @@ import { foldEntry, type TouchedKey } from './fold.js'
 import { PendingRows } from './pending-rows.js'
 import type { Projection } from './projection.js'
 import { keyRow } from './rows.js'
-import { OpenTransaction, type Recorded, type Transaction } from './transaction.js'
+import { changeTooLarge, OpenTransaction, type Recorded, type Transaction } from './transaction.js'
 import { secretOperation, type Vault } from './vault.js'
 
 /** What came of a transaction: its result, and the serial at which it can be read. */
@@ -165,7 +165,7 @@ export class Writer {
     }
     const bytes = encodeEntry(entry)
     if (bytes.length > MAX_ENTRY_BYTES) {
-      throw new Refusal('too-large', `this change touches too much for one transaction (${bytes.length} bytes); do it in parts`)
+      throw changeTooLarge(bytes.length)
     }
     scanMsgpack(bytes, 1) // nothing enters the log that its readers would reject
 

@@ -1,5 +1,5 @@
 import { Refusal } from '#log-format/api/refusal.js'
-import { decodeEntry } from '#log-format/codec.js'
+import { decodeEntry, MAX_ENTRY_BYTES } from '#log-format/codec.js'
 import { keys } from '#log-format/keys.js'
 import { toSerial } from '#log-format/serial.js'
 import type { Transaction } from '#server/storage/transaction.js'
@@ -184,4 +184,21 @@ test('the time of the log never runs backwards', async () => {
   })
   expect(result).toBe(5000)
   expect(storage.head.time).toBe(5000)
+})
+
+test('more than an entry holds is refused while it is put together, and what is set again counts once', async () => {
+  await using folder = await tempFolder()
+  await using storage = await openStorage(folder.path)
+  const large = { name: 'x'.repeat(MAX_ENTRY_BYTES / 2), created: 1 }
+  let sets = 0
+  const refused = await refusalOf(
+    storage.transact(origin(), (tx) => {
+      for (const name of ['a', 'a', 'a', 'b', 'c']) {
+        tx.set(projectKey(name), { ...large, created: (sets += 1) })
+      }
+      return Promise.resolve()
+    }),
+  )
+  expect([refused, sets]).toEqual(['too-large', 4])
+  expect(storage.head.serial).toBe(-1)
 })
