@@ -1,5 +1,5 @@
 import { definePattern, type Key, type KeyPattern } from './key-pattern.js'
-import type { FileValue, IndexValue, JsonValue, LinkValue, MetadataValue, ProjectValue, SpellingValue, TokenValue, UserValue, VersionValue } from './values.js'
+import type { FileValue, IndexValue, JsonValue, LinkValue, MetadataValue, ProjectValue, RenamedValue, SpellingValue, TokenValue, UserValue, VersionValue } from './values.js'
 
 /**
  * The catalogue of keyfs keys. The paths stand in every entry and never change
@@ -10,6 +10,7 @@ export const keys = {
   user: definePattern<UserValue>()('user', '{user}/.config'),
   token: definePattern<TokenValue>()('token', '{user}/+token/{id}'),
   index: definePattern<IndexValue>()('index', '{user}/{index}/.config'),
+  renamed: definePattern<RenamedValue>()('renamed', '{user}/{index}/+renamed'),
   project: definePattern<ProjectValue>()('project', '{user}/{index}/{project}/.config'),
   version: definePattern<VersionValue>()('version', '{user}/{index}/{project}/{version}/.config'),
   metadata: definePattern<MetadataValue>()('metadata', '{user}/{index}/{project}/{version}/.metadata'),
@@ -43,4 +44,4 @@ export function keyAt(path: string): Key<JsonValue> {
   return { path, ...locatePath(path) }
 }
 
-export type StoredValue = UserValue | TokenValue | IndexValue | ProjectValue | VersionValue | MetadataValue | SpellingValue | LinkValue | FileValue | JsonValue
+export type StoredValue = UserValue | TokenValue | IndexValue | RenamedValue | ProjectValue | VersionValue | MetadataValue | SpellingValue | LinkValue | FileValue | JsonValue

@@ -43,6 +43,10 @@ export type Mutation =
   | ({ readonly kind: 'index-created'; readonly settings: Settings } & OnIndex)
   | ({ readonly kind: 'index-modified'; readonly before: Settings; readonly after: Settings } & OnIndex)
   | ({ readonly kind: 'index-deleted' } & OnIndex)
+  /** `source` is `user/index` as it was at `serial`. */
+  | ({ readonly kind: 'index-cloned'; readonly source: string; readonly serial: number } & OnIndex)
+  /** `index` is the old name, `to` the new one; `followed` are the indexes that name it as a base. */
+  | ({ readonly kind: 'index-renamed'; readonly to: string; readonly followed: readonly string[] } & OnIndex)
   | ({ readonly kind: 'version-registered' } & OnVersion)
   | ({ readonly kind: 'file-uploaded'; readonly replaced?: string } & OnFile & Content)
   | ({ readonly kind: 'docs-uploaded'; readonly replaced?: string } & OnFile & Content)
@@ -88,6 +92,8 @@ const RULES: Record<MutationKind, FieldRules> = {
   'index-created': { ...ON_INDEX, settings: 'object' },
   'index-modified': { ...ON_INDEX, before: 'object', after: 'object' },
   'index-deleted': ON_INDEX,
+  'index-cloned': { ...ON_INDEX, source: 'string', serial: 'number' },
+  'index-renamed': { ...ON_INDEX, to: 'string', followed: 'strings' },
   'version-registered': ON_VERSION,
   'file-uploaded': { ...ON_FILE, ...CONTENT, replaced: 'string?' },
   'docs-uploaded': { ...ON_FILE, ...CONTENT, replaced: 'string?' },

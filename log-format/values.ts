@@ -68,6 +68,11 @@ export interface MirrorIndexValue extends IndexCommon {
 
 export type IndexValue = StageIndexValue | MirrorIndexValue
 
+/** `{user}/{index}/+renamed`: the index that had this name is called `to` since; gone as soon as another one gets the name. */
+export interface RenamedValue {
+  readonly to: string
+}
+
 /** `{user}/{index}/{project}/.config`: the project exists; `name` is its first spelling. */
 export interface ProjectValue {
   readonly name: string

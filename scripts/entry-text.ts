@@ -49,6 +49,10 @@ function knownText(mutation: Mutation): string {
       return `changed ${Object.keys({ ...mutation.before, ...mutation.after }).join(', ')} of index ${mutation.user}/${mutation.index}`
     case 'index-deleted':
       return `deleted index ${mutation.user}/${mutation.index}`
+    case 'index-cloned':
+      return `created index ${mutation.user}/${mutation.index} as a clone of ${mutation.source} at ${mutation.serial}`
+    case 'index-renamed':
+      return `renamed index ${mutation.user}/${mutation.index} to ${mutation.user}/${mutation.to}`
     case 'version-registered':
       return `registered ${release(mutation)}`
     case 'file-uploaded':

@@ -146,4 +146,6 @@ const CASES: readonly Case[] = [
     changes: [{ path: 'alice/+token/fedcba9876543210', value: undefined }, { path: 'alice/.config', value: { created: 1_700_000_001_000, modified: 1_700_000_024_000 } }],
   },
   { name: 'removal undone', mutation: { kind: 'removal-undone', serial: 14, ...FILE_OF_RELEASE }, changes: [{ path: LINK_PATH, value: LINK }, { path: FILE_PATH, value: { sha256: SHA, size: 5120, lastModified: 1_700_000_005_000, project: 'demo', versions: ['1.0'] } }] },
+  { name: 'index cloned', mutation: { kind: 'index-cloned', user: 'alice', index: 'copy', source: 'alice/dev', serial: 12 }, changes: [{ path: 'alice/copy/.config', value: { type: 'stage', created: 1_700_000_022_000, volatile: true, acl_upload: ['alice'], bases: [], mirror_whitelist: [], mirror_whitelist_inheritance: 'intersection' } }, { path: 'alice/copy/demo/1.0/+link/demo-1.0.tar.gz', value: { ...LINK, time: 1_700_000_022_000 } }] },
+  { name: 'index renamed', mutation: { kind: 'index-renamed', user: 'alice', index: 'copy', to: 'kept', followed: ['bob/dev'] }, changes: [{ path: 'alice/copy/.config', value: undefined }, { path: 'alice/copy/+renamed', value: { to: 'kept' } }] },
 ]

@@ -14,6 +14,7 @@ export type Action =
   | 'token-revoke'
   | 'index-create'
   | 'index-modify'
+  | 'index-rename'
   | 'index-delete'
   | 'read'
   | 'upload'
@@ -71,6 +72,7 @@ const RULES: { readonly [A in Action]: (question: Question) => boolean } = {
   'token-revoke': (question) => mayManage(question) || isOwner(question),
   'index-create': mayManage,
   'index-modify': mayManage,
+  'index-rename': mayManage,
   'index-delete': mayManage,
   // Whoever may write to an index can also read it, or could not check what was uploaded.
   read: (question) =>
@@ -99,6 +101,7 @@ const TOKEN_ACTION: { readonly [A in Action]: TokenAction } = {
   'token-revoke': 'admin',
   'index-create': 'admin',
   'index-modify': 'admin',
+  'index-rename': 'admin',
   'index-delete': 'admin',
   read: 'read',
   upload: 'upload',
@@ -226,6 +229,7 @@ function forbidden(caller: Caller, action: Action, target: Target): Refusal {
     case 'user-create':
     case 'user-delete':
     case 'index-modify':
+    case 'index-rename':
     case 'index-delete':
     case 'delete':
     case 'undo':

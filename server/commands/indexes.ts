@@ -4,6 +4,7 @@ import { checkIndexName } from '#log-format/names.js'
 import type { IndexValue, JsonValue } from '#log-format/values.js'
 import type { Caller } from '#server/auth/caller.js'
 import { authorize } from '#server/auth/permissions.js'
+import type { Reader } from '#server/storage/reader.js'
 import type { Transaction } from '#server/storage/transaction.js'
 import { secretNames } from '#server/storage/vault.js'
 import { removeIndexContents } from './index-contents.js'
@@ -22,22 +23,44 @@ export async function createIndex(
   tx: Transaction,
   input: OnIndex & { readonly settings: RawSettings },
 ): Promise<IndexValue> {
+  const { user, index } = input
+  await checkNewIndex(tx, input)
+  const value = await newIndex(tx, input, input.settings, [])
+  placeIndex(tx, input, value)
+  tx.record({ kind: 'index-created', user, index, settings: settingsOf(value) })
+  return value
+}
+
+/** Refuses who may not create this index, and a name in use. */
+export async function checkNewIndex(reader: Reader, input: OnIndex): Promise<void> {
   const { user, index, caller } = input
-  await requireUser(tx, input)
+  await requireUser(reader, input)
   authorize(caller, 'index-create', { user, indexName: index })
-  if ((await tx.get(keys.index(input))) !== undefined) {
+  if ((await reader.get(keys.index(input))) !== undefined) {
     throw new Refusal('conflict', `index '${indexName(input)}' exists`)
   }
-  const value = newIndexValue(input.settings, user, tx.time)
-  checkIndexName(index)
+}
+
+/** The value of an index out of its settings; `mayDangle` are bases that may be gone. Refuses `invalid`. */
+export async function newIndex(
+  tx: Transaction,
+  ref: IndexRef,
+  settings: RawSettings,
+  mayDangle: readonly string[],
+): Promise<IndexValue> {
+  const value = newIndexValue(settings, ref.user, tx.time)
+  checkIndexName(ref.index)
   if (value.type === 'mirror' && value.mirror_url === undefined) {
     throw new Refusal('invalid', 'a mirror index needs a mirror_url, the simple index page of its upstream')
   }
-  await checkBases(tx, value, [])
-  const stored = withoutCredentials(tx, input, value, undefined)
-  tx.set(keys.index(input), stored)
-  tx.record({ kind: 'index-created', user, index, settings: settingsOf(stored) })
-  return stored
+  await checkBases(tx, value, mayDangle)
+  return withoutCredentials(tx, ref, value, undefined)
+}
+
+/** Gives an index its name, which from now on leads nowhere else. */
+export function placeIndex(tx: Transaction, ref: IndexRef, value: IndexValue): void {
+  tx.set(keys.index(ref), value)
+  tx.delete(keys.renamed(ref))
 }
 
 /** Settings to lay over those there are, or operations such as `bases+=user/index` on them. */

@@ -57,6 +57,21 @@ export async function requireIndex(reader: Reader, ref: IndexRef): Promise<Index
   return index
 }
 
+/** Renamings followed, one after the other. No chain is a circle: an index that gets a name ends what led from it. */
+const MOST_RENAMINGS = 100
+
+/** Where an index went that was renamed and whose name no other has; undefined where that is not so. */
+export async function renamedTo(reader: Reader, ref: IndexRef): Promise<IndexRef | undefined> {
+  let at = ref
+  for (let step = 0; step < MOST_RENAMINGS; step += 1) {
+    if ((await reader.get(keys.index(at))) !== undefined) break
+    const renamed = await reader.get(keys.renamed(at))
+    if (renamed === undefined) break
+    at = { user: ref.user, index: renamed.to }
+  }
+  return at === ref ? undefined : at
+}
+
 /** An index that takes uploads; refuses `not-found` for a mirror, as clients expect. */
 export async function requireStage(reader: Reader, ref: IndexRef): Promise<StageIndexValue> {
   const index = await requireIndex(reader, ref)

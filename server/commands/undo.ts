@@ -15,12 +15,15 @@ type RemovalKind = 'file-removed' | 'version-removed' | 'project-removed' | 'ind
 export type RemovalMutation = Extract<Mutation, { readonly kind: RemovalKind }>
 
 /** A removal of the past with all it did, read before the turn that undoes it. */
-export interface Removal {
+export interface Removal extends RemovalFacts {
+  readonly keys: readonly RemovedKey[]
+}
+
+interface RemovalFacts {
   readonly serial: Serial
   /** ms since the epoch. */
   readonly time: number
   readonly mutation: RemovalMutation
-  readonly keys: readonly RemovedKey[]
   /** User and index as they were just before; the index is undefined where a user was deleted. */
   readonly owner: UserValue | undefined
   readonly index: IndexValue | undefined
@@ -44,25 +47,30 @@ const SURROUNDINGS: { readonly [K in RemovalKind]: readonly string[] } = {
 
 const MOST_PATHS_SHOWN = 20
 
-/** Reads a removal; `before` shows the serial before it. Refuses `invalid` for an entry that removed nothing. */
-export async function readRemoval({ serial, time, mutation, changes }: Entry, before: Reader): Promise<Removal> {
+/**
+ * Reads a removal; `before` shows the serial before it, `current` the present.
+ * Refuses `invalid` for an entry that removed nothing, and `forbidden` before
+ * it reads what may be as much as a whole index.
+ */
+export async function readRemoval(
+  { serial, time, mutation, changes }: Entry,
+  { before, current, caller }: { readonly before: Reader; readonly current: Reader; readonly caller: Caller },
+): Promise<Removal> {
   if (!isRemoval(mutation)) {
     throw new Refusal('invalid', `serial ${serial} is not the removal of a file, version, project, index or user, and cannot be undone`)
   }
+  const owner = await before.get(keys.user(mutation))
+  const index = 'index' in mutation ? await before.get(keys.index(mutation)) : undefined
+  const facts = { serial, time, mutation, owner, index }
+  await authorizeUndo(current, caller, facts)
+
   const removed: RemovedKey[] = []
   for (const { path, value } of changes) {
     const key = keyAt(path)
     if (key.family === keys.token.family) continue // without its secret a token is good for nothing
     removed.push({ key, before: await before.get(key), left: value })
   }
-  return {
-    serial,
-    time,
-    mutation,
-    keys: removed,
-    owner: await before.get(keys.user(mutation)),
-    index: 'index' in mutation ? await before.get(keys.index(mutation)) : undefined,
-  }
+  return { ...facts, keys: removed }
 }
 
 /** Digests of the blobs that would be named again: they must be held until that is so. */
@@ -91,6 +99,8 @@ export async function undoRemoval(tx: Transaction, input: UndoRemoval): Promise<
   for (const { key, before } of await planUndo(tx, input)) {
     if (before === undefined) tx.delete(key)
     else tx.set(key, before)
+    // As whenever an index gets a name: it leads nowhere else any more.
+    if (key.family === keys.index.family && before !== undefined) tx.delete(keys.renamed(keys.index.params(key.segments)))
   }
   tx.record({ kind: 'removal-undone', serial, ...whatWasRemoved(mutation) })
 }
@@ -143,7 +153,7 @@ async function planUndo(reader: Reader, { caller, removal }: UndoRemoval): Promi
  * in another index or belonged to another user of the same name is nobody's:
  * whoever takes a name gets nothing of what was under it before.
  */
-async function authorizeUndo(reader: Reader, caller: Caller, removal: Removal): Promise<void> {
+async function authorizeUndo(reader: Reader, caller: Caller, removal: RemovalFacts): Promise<void> {
   const { mutation, owner, index } = removal
   const { user } = mutation
   const ownerNow = await reader.get(keys.user({ user }))
@@ -203,7 +213,7 @@ function isSameSpelling(key: Key<unknown>, now: JsonValue, before: JsonValue | u
   return key.family === keys.spelling.family && isDeepStrictEqual(now, before)
 }
 
-function conflict({ serial }: Removal, taken: ReadonlySet<string>, gone: ReadonlySet<string>): Refusal {
+function conflict({ serial }: RemovalFacts, taken: ReadonlySet<string>, gone: ReadonlySet<string>): Refusal {
   const reasons = [
     ...(taken.size > 0 ? [`there is something else now at ${list(taken)}`] : []),
     ...(gone.size > 0 ? [`it stood in what is gone: ${list(gone)}`] : []),

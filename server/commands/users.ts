@@ -95,6 +95,7 @@ export async function deleteUser(tx: Transaction, input: { readonly caller: Call
   }
   for (const index of indexes) await removeIndexContents(tx, { user, index })
   await removeTokens(tx, { user })
+  for await (const { segments } of tx.scan(keys.renamed.under(user))) tx.delete(keys.renamed(keys.renamed.params(segments)))
   tx.delete(keys.user({ user }))
   tx.secrets.delete(secretNames.user(user))
   tx.record({ kind: 'user-deleted', user })

@@ -2,6 +2,7 @@ import express, { type ErrorRequestHandler, type Express, type Request, type Req
 import { Refusal } from '#log-format/api/refusal.js'
 import { beginRequest, requestIdOf } from './authenticate.js'
 import type { Deps } from './deps.js'
+import { followRenamed } from './follow-renamed.js'
 import { sendFault, sendRefusal } from './errors.js'
 import { noSuchRoute } from './params.js'
 import { noteOriginalUrl } from './original-url.js'
@@ -47,7 +48,7 @@ export function createApp(deps: Deps): Express {
   app.use(() => {
     throw noSuchRoute()
   })
-  app.use(answerErrors(deps))
+  app.use(followRenamed(deps), answerErrors(deps))
   return app
 }
 

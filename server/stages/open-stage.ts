@@ -1,9 +1,9 @@
 import type { IndexValue } from '#log-format/values.js'
-import { keys } from '#log-format/keys.js'
-import { ANONYMOUS, type Caller } from '#server/auth/caller.js'
-import { allows, authorize } from '#server/auth/permissions.js'
+import type { Caller } from '#server/auth/caller.js'
+import { allows } from '#server/auth/permissions.js'
 import { type IndexRef, requireIndex } from '#server/commands/lookups.js'
-import type { KeyspaceReader, Reader } from '#server/storage/reader.js'
+import { authorizeRead, judgedNow } from '#server/commands/read-rights.js'
+import type { Reader } from '#server/storage/reader.js'
 import { type IndexInOrder, resolutionOrder } from './resolution-order.js'
 
 /** An index as it answers to one caller: itself and its bases, as far as the caller may read them. */
@@ -29,7 +29,7 @@ export interface OpenStage extends IndexRef {
  */
 export async function openStage(input: {
   readonly reader: Reader
-  readonly current: KeyspaceReader
+  readonly current: Reader
   readonly ref: IndexRef
   readonly caller: Caller
 }): Promise<OpenStage> {
@@ -46,44 +46,4 @@ export async function openStage(input: {
     if (allows(judged.caller, 'read', { user: found.user, index: judged.settings, indexName: found.index })) order.push(found)
   }
   return { user: ref.user, index: ref.index, reader, value, order, visited, isPublic }
-}
-
-/** Refuses to whom the index may not be shown, by its present settings, and returns those. */
-export async function authorizeRead(
-  reader: Reader,
-  current: KeyspaceReader,
-  found: IndexInOrder,
-  caller: Caller,
-): Promise<IndexValue> {
-  const judged = await judgedNow(reader, current, found, caller)
-  authorize(judged.caller, 'read', { user: found.user, index: judged.settings, indexName: found.index })
-  return judged.settings
-}
-
-/** By which settings it is decided who may read an index, and for whom the caller counts. */
-interface Judged {
-  readonly settings: IndexValue
-  readonly caller: Caller
-}
-
-/** An index that is gone by now has the last settings and the users it had; whoever took a name since then is a stranger to it. */
-async function judgedNow(reader: Reader, current: KeyspaceReader, found: IndexInOrder, caller: Caller): Promise<Judged> {
-  if (reader === current) return { settings: found.value, caller }
-  const now = await current.get(keys.index(found))
-  if (now?.created === found.value.created) return { settings: now, caller }
-  return { settings: await lastSettings(current, found), caller: (await wasThere(reader, current, caller)) ? caller : { ...caller, user: ANONYMOUS.user } }
-}
-
-/** The ones an index had in the end: what was closed before it went stays closed. */
-async function lastSettings(current: KeyspaceReader, found: IndexInOrder): Promise<IndexValue> {
-  for await (const value of current.formerValues(keys.index(found))) {
-    if (value.created === found.value.created) return value
-  }
-  return found.value
-}
-
-async function wasThere(reader: Reader, current: Reader, { user }: Caller): Promise<boolean> {
-  if (user === undefined) return false
-  const [then, now] = await Promise.all([reader.get(keys.user({ user })), current.get(keys.user({ user }))])
-  return then !== undefined && then.created === now?.created
 }

@@ -5,7 +5,7 @@ import type { Stored } from '#log-format/values.js'
 import type { Database } from './database.js'
 import { mergeAt, scanned } from './past-scan.js'
 import { type ChangedKeys, RecentChanges } from './recent-changes.js'
-import type { KeyspaceReader, ScannedKey } from './reader.js'
+import type { Reader, ScannedKey } from './reader.js'
 import {
   endOfOldRows,
   keyName,
@@ -41,7 +41,7 @@ export class Keyspace {
     return this.#db.get(keyRow(name))
   }
 
-  readerAt(serial: Serial): KeyspaceReader {
+  readerAt(serial: Serial): Reader {
     return {
       serial,
       get: async (key) => (await this.#find(key, serial))?.value,

@@ -17,12 +17,8 @@ export interface Reader {
   scan<V>(range: KeyRange<V>): AsyncIterable<ScannedKey<V>>
   /** The same in batches of any size: a step for each key costs more than to read it. */
   scanBatches<V>(range: KeyRange<V>): AsyncIterable<readonly ScannedKey<V>[]>
-  /** Whether the key had a value at this serial or at any before it. */
-  existed(key: Key<unknown>): Promise<boolean>
-}
-
-/** A reader of the keyspace, which knows the past too. */
-export interface KeyspaceReader extends Reader {
   /** Values that the key had before this serial and has no more, the newest first. */
   formerValues<V>(key: Key<V>): AsyncIterable<V>
+  /** Whether the key had a value at this serial or at any before it. */
+  existed(key: Key<unknown>): Promise<boolean>
 }

@@ -12,7 +12,7 @@ import { Database } from './database.js'
 import type { EntryStore } from './entry-store.js'
 import { Keyspace } from './keyspace.js'
 import type { Projection } from './projection.js'
-import type { KeyspaceReader } from './reader.js'
+import type { Reader } from './reader.js'
 import { rebuildRows, type RebuildProgress } from './rebuild.js'
 import { cursorRow, metaRow, projectionRow } from './rows.js'
 import type { Transaction } from './transaction.js'
@@ -102,7 +102,7 @@ export class Storage implements AsyncDisposable {
   }
 
   /** Everything as it stood at a serial; at head when none is given. */
-  reader(serial: Serial = this.head.serial): KeyspaceReader {
+  reader(serial: Serial = this.head.serial): Reader {
     return this.#keyspace.readerAt(serial)
   }
 

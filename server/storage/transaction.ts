@@ -129,6 +129,16 @@ export class OpenTransaction implements Transaction {
     }
   }
 
+  async *formerValues<V>(key: Key<V>): AsyncGenerator<V> {
+    this.#assertOpen()
+    const name = keyName(key.family, key.segments)
+    const stored = this.#db.get(keyRow(name))
+    if (stored !== undefined && this.#isReplaced(name)) yield storedValue<V>(stored).value
+    for await (const rows of this.#db.batches({ gte: oldRow(name, this.serial), lt: endOfOldRows(name) })) {
+      for (const [, row] of rows) yield storedValue<V>(withoutStamp(row)).value
+    }
+  }
+
   async *scanBatches<V>(range: KeyRange<V>): AsyncGenerator<readonly ScannedKey<V>[]> {
     for await (const key of this.scan(range)) yield [key]
   }
@@ -197,6 +207,11 @@ export class OpenTransaction implements Transaction {
     const own = this.#changes.get(name)
     if (own === undefined) return this.#rowBelow(name)
     return own.bytes === undefined ? undefined : stampBytes(nextSerial(this.serial), own.bytes)
+  }
+
+  /** Whether what the database has of the key is not what stands there any more. */
+  #isReplaced(name: string): boolean {
+    return this.#changes.has(name) || this.#pending.row(name) !== undefined
   }
 
   #rowBelow(name: string): Uint8Array | undefined {

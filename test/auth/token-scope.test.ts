@@ -35,6 +35,7 @@ const ACTIONS: Record<Action, Target> = {
   'token-revoke': NINA,
   'index-create': { user: 'nina', indexName: 'dev' },
   'index-modify': DEV,
+  'index-rename': DEV,
   'index-delete': DEV,
   read: DEV,
   upload: DEV,
@@ -47,7 +48,7 @@ const ACTIONS: Record<Action, Target> = {
   force: DEV,
 }
 const ALL = Object.keys(ACTIONS) as Action[]
-const ON_INDEX = 'index-create index-modify index-delete read upload push push-elsewhere toxresult-upload delete undo yank force'
+const ON_INDEX = 'index-create index-modify index-rename index-delete read upload push push-elsewhere toxresult-upload delete undo yank force'
 
 // Scope, and what of all that nina may do it leaves.
 test.each<[string, string, string]>([

@@ -6,6 +6,7 @@ test.each([
   ['alice/.config', 'user', ['alice']],
   ['alice/+token/0123456789abcdef', 'token', ['alice', '0123456789abcdef']],
   ['alice/dev/.config', 'index', ['alice', 'dev']],
+  ['alice/dev/+renamed', 'renamed', ['alice', 'dev']],
   ['alice/dev/demo/.config', 'project', ['alice', 'dev', 'demo']],
   ['alice/dev/demo/1.0/.config', 'version', ['alice', 'dev', 'demo', '1.0']],
   ['alice/dev/demo/1.0/.metadata', 'metadata', ['alice', 'dev', 'demo', '1.0']],

@@ -2,6 +2,7 @@ import { type Request, type RequestHandler, type Response, Router } from 'expres
 import { Refusal } from '#log-format/api/refusal.js'
 import { isKeySegment } from '#log-format/names.js'
 import type { JsonValue } from '#log-format/values.js'
+import { renamedTo } from '#server/commands/lookups.js'
 import { openStage } from '#server/stages/open-stage.js'
 import { callerOf, identityOf } from '../authenticate.js'
 import type { Deps } from '../deps.js'
@@ -61,7 +62,8 @@ async function checkAccess(deps: Deps, req: Request, res: Response): Promise<voi
     const reader = deps.storage.reader()
     const caller = await callerOf(deps, req)
     try {
-      await openStage({ reader, current: reader, ref: { user: first, index }, caller })
+      const ref = { user: first, index }
+      await openStage({ reader, current: reader, ref: (await renamedTo(reader, ref)) ?? ref, caller })
     } catch (error) {
       if (!(error instanceof Refusal) || error.kind !== 'not-found') throw error
       throw accessDenied()

@@ -16,6 +16,7 @@ import { installerAccepts, requireJson, wantsProjectList } from '../negotiate-ap
 import { hasFlag, indexPath, noSuchRoute } from '../params.js'
 import { sendMessage, sendResult } from '../respond.js'
 import { indexJson } from '../user-json.js'
+import { patchName, putClone } from './index-moves.js'
 
 /** What other nouns do at the address of an index: uploads and pushes, and the list for installers. */
 export interface IndexHandlers {
@@ -58,6 +59,10 @@ async function putIndex(deps: Deps, req: Request, res: Response): Promise<void> 
   const ref = indexPath(req.params)
   const { caller, origin } = await callerAndOrigin(deps, req)
   const settings: RawSettings = await readJsonObject(req, deps.limits)
+  if (settings['clone'] !== undefined) {
+    await putClone(deps, res, { ref, caller, origin, settings })
+    return
+  }
   const { serial, result } = await deps.storage.transact(origin, (tx) => createIndex(tx, { ...ref, caller, settings }))
   sendResult(res, { type: 'indexconfig', result: indexJson(result), serial })
 }
@@ -65,7 +70,12 @@ async function putIndex(deps: Deps, req: Request, res: Response): Promise<void> 
 async function patchIndex(deps: Deps, req: Request, res: Response): Promise<void> {
   const ref = indexPath(req.params)
   const { caller, origin } = await callerAndOrigin(deps, req)
-  const changes = changesOf(await readJson(req, deps.limits))
+  const body = await readJson(req, deps.limits)
+  if (isObject(body) && body['rename'] !== undefined) {
+    await patchName(deps, res, { ref, caller, origin, body })
+    return
+  }
+  const changes = changesOf(body)
   const refuseNoop = hasFlag(req, 'error_on_noop')
   const { serial, result } = await deps.storage.transact(origin, (tx) =>
     modifyIndex(tx, { ...ref, caller, changes, refuseNoop }),

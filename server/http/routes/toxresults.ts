@@ -1,7 +1,7 @@
 import type { Request, Response } from 'express'
 import { requireIndex, type FileRef } from '#server/commands/lookups.js'
 import { attachToxresult, checkToxresult } from '#server/commands/toxresults.js'
-import { authorizeRead } from '#server/stages/open-stage.js'
+import { authorizeRead } from '#server/commands/read-rights.js'
 import { callerAndOrigin } from '../authenticate.js'
 import { bodyStream } from '../body-stream.js'
 import type { Deps } from '../deps.js'

@@ -32,8 +32,9 @@ async function undo(deps: Deps, req: Request, res: Response): Promise<void> {
   const removedAt = requireWritten(deps, serialOf(wanted))
 
   const before = deps.storage.reader(toSerial(removedAt - 1))
-  const removal = await readRemoval(await entryAt(deps.storage, removedAt), before)
-  await checkUndo(deps.storage.reader(), { caller, removal })
+  const current = deps.storage.reader()
+  const removal = await readRemoval(await entryAt(deps.storage, removedAt), { before, current, caller })
+  await checkUndo(current, { caller, removal })
   using held = await HeldBlobs.of(deps.blobs, blobsOf(removal))
   if (held === undefined) {
     throw new Refusal('gone', `the removal at serial ${removedAt} cannot be undone: its files were removed ${timeAgo(deps.now() - removal.time)} and are no longer kept`)
