@@ -8,6 +8,7 @@ declare module 'level' {
   interface Level<KDefault = string, VDefault = string> {
     getSync(key: KDefault): VDefault | undefined
     compactRange(start: KDefault, end: KDefault): Promise<void>
+    approximateSize(start: KDefault, end: KDefault): Promise<number>
   }
 }
 
@@ -92,6 +93,11 @@ export class Database implements AsyncDisposable {
    */
   async flush(): Promise<void> {
     await this.#level.compactRange('a', 'a') // a range without rows: it writes out what is in memory and compacts nothing
+  }
+
+  /** Bytes that a range takes on the disk, roughly; not those of rows written lately, which are still in memory. */
+  sizeOf({ gte, lt }: { readonly gte: string; readonly lt: string }): Promise<number> {
+    return this.#level.approximateSize(gte, lt)
   }
 
   /** A cursor over the rows as they are now; later writes do not show. */

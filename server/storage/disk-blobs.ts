@@ -21,6 +21,8 @@ const STATS_AT_A_TIME = 32
  * process owns the folder, which the lock of the database ensures.
  */
 export class DiskBlobs implements BlobStore, AsyncDisposable {
+  /** Since the start: contents received whole, and blobs removed. */
+  readonly counts = { received: 0, receivedBytes: 0, removed: 0 }
   readonly #folder: string
   readonly #folderSync: FolderSync
   /** By the first two digits; the folder exists, durably, when its promise resolves. */
@@ -82,6 +84,7 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
       await temp.remove()
       throw storageError(error)
     }
+    this.#countReceived(size)
     const found = hash.digest()
     return new ReceivedFile({ sha256: found.sha256, size, digests: found, temp, chunks: small, place: (file) => this.#place(file, found.sha256) })
   }
@@ -95,6 +98,7 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
     try {
       await temp.write([bytes], bytes.length)
       const pin = await this.#place(temp, sha256)
+      this.#countReceived(bytes.length)
       return { sha256, size: bytes.length, [Symbol.dispose]: () => pin[Symbol.dispose]() }
     } catch (error) {
       await temp.remove()
@@ -138,7 +142,9 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
   async delete(sha256: string, { onlyIf }: { readonly onlyIf?: () => boolean | Promise<boolean> } = {}): Promise<boolean> {
     const path = this.path(sha256)
     const remove = async (): Promise<boolean> => (await unlessMissing(() => unlink(path).then(() => true))) ?? false
-    return this.#pins.remove(sha256, remove, onlyIf)
+    const removed = await this.#pins.remove(sha256, remove, onlyIf)
+    if (removed) this.counts.removed += 1
+    return removed
   }
 
   async *list(): AsyncGenerator<ListedBlob> {
@@ -161,6 +167,11 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
     const syncs = await Promise.allSettled(this.#fanOut.values())
     for (const sync of syncs) if (sync.status === 'fulfilled') await sync.value[Symbol.asyncDispose]()
     await this.#folderSync[Symbol.asyncDispose]()
+  }
+
+  #countReceived(bytes: number): void {
+    this.counts.received += 1
+    this.counts.receivedBytes += bytes
   }
 
   #nextTempPath(): string {

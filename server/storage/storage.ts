@@ -14,7 +14,7 @@ import { Keyspace } from './keyspace.js'
 import type { Projection } from './projection.js'
 import type { Reader } from './reader.js'
 import { rebuildRows, type RebuildProgress } from './rebuild.js'
-import { cursorRow, metaRow, projectionRow } from './rows.js'
+import { cursorRow, ENTRY_ROWS, metaRow, projectionRow } from './rows.js'
 import type { Transaction } from './transaction.js'
 import { openVault, type Vault } from './vault.js'
 import { type Committed, type CommittedEntry, Writer } from './writer.js'
@@ -48,10 +48,14 @@ export class Storage implements AsyncDisposable {
   readonly #writer: Writer
   readonly #signal: CommitSignal
   readonly #listeners = new Set<CommitListener>()
+  readonly #room: DiskRoom
+  readonly #logBytesAtOpen: number
   #closing = false
 
-  private constructor(db: Database, entries: Changelog, options: StorageOptions) {
+  private constructor(db: Database, entries: Changelog, logBytes: number, options: StorageOptions) {
     this.#db = db
+    this.#logBytesAtOpen = logBytes
+    this.#room = new DiskRoom(() => (options.freeBytes ?? freeBytesOf)(options.folder))
     this.nodeId = textOf(db, 'node')
     this.entries = entries
     this.vault = openVault(db)
@@ -64,7 +68,7 @@ export class Storage implements AsyncDisposable {
       projections: options.projections,
       onStart: (entries) => this.#keyspace.writeStarts(entries),
       onCommit: (committed) => this.#committed(committed),
-      ensureRoom: roomCheck(options.folder, options.freeBytes ?? freeBytesOf),
+      ensureRoom: () => this.#room.ensure(),
     })
   }
 
@@ -75,7 +79,7 @@ export class Storage implements AsyncDisposable {
       await checkFormat(db)
       const entries = await Changelog.open(db)
       await refreshShapes(db, entries, options)
-      return new Storage(db, entries, options)
+      return new Storage(db, entries, await db.sizeOf(ENTRY_ROWS), options)
     } catch (error) {
       await db.close()
       throw error
@@ -86,9 +90,24 @@ export class Storage implements AsyncDisposable {
     return this.entries.head
   }
 
-  /** Batches synced and entries in them since the start: their quotient is what group commit gains. */
-  get writeCounts(): { readonly batches: number; readonly entries: number } {
+  /** Batches synced, entries in them and their bytes since the start. Entries by batches is what group commit gains. */
+  get writeCounts(): { readonly batches: number; readonly entries: number; readonly bytes: number } {
     return this.#writer.counts
+  }
+
+  /** Size of the log: what LevelDB estimated on open, and the bytes of the entries since. */
+  get logBytes(): number {
+    return this.#logBytesAtOpen + this.#writer.counts.bytes
+  }
+
+  /** False once a write of the log failed, which only a restart can mend. */
+  get isWritable(): boolean {
+    return !this.#writer.isBroken
+  }
+
+  /** False while changes are refused because the disk is nearly full. */
+  hasRoom(): Promise<boolean> {
+    return this.#room.isEnough()
   }
 
   /**
@@ -110,11 +129,15 @@ export class Storage implements AsyncDisposable {
     return this.#db.get(projectionRow(projection, row))
   }
 
-  /** Rows of a projection whose names start with `prefix`, in order. */
-  async *projectionRows(projection: string, prefix: string): AsyncGenerator<readonly [string, Uint8Array]> {
+  /** Rows of a projection whose names start with `prefix`, in order; with `from`, those from this name on. */
+  async *projectionRows(
+    projection: string,
+    prefix: string,
+    { from = prefix }: { readonly from?: string } = {},
+  ): AsyncGenerator<readonly [string, Uint8Array]> {
     const stem = projectionRow(projection, prefix)
     const skip = projectionRow(projection, '').length
-    for await (const rows of this.#db.batches({ gte: stem, lt: `${stem}\u{10ffff}` })) {
+    for await (const rows of this.#db.batches({ gte: projectionRow(projection, from), lt: `${stem}\u{10ffff}` })) {
       for (const [row, value] of rows) yield [row.slice(skip), value]
     }
   }
@@ -208,16 +231,26 @@ async function freeBytesOf(folder: string): Promise<number> {
 }
 
 /** Looks at the disk at most once a second. */
-function roomCheck(folder: string, freeBytes: (folder: string) => Promise<number>): () => Promise<void> {
-  let checked = -Infinity
-  let enough = true
-  return async () => {
-    if (performance.now() - checked > ROOM_CHECK_MS || !enough) {
-      enough = (await freeBytes(folder)) >= RESERVED_BYTES
-      checked = performance.now()
+class DiskRoom {
+  readonly #freeBytes: () => Promise<number>
+  #checked = -Infinity
+  #enough = true
+
+  constructor(freeBytes: () => Promise<number>) {
+    this.#freeBytes = freeBytes
+  }
+
+  async isEnough(): Promise<boolean> {
+    if (performance.now() - this.#checked > ROOM_CHECK_MS || !this.#enough) {
+      this.#enough = (await this.#freeBytes()) >= RESERVED_BYTES
+      this.#checked = performance.now()
     }
-    if (!enough) {
-      throw new Refusal('storage-full', 'the disk of the server is full; nothing was changed, try again when there is room')
-    }
+    return this.#enough
+  }
+
+  /** Refuses `storage-full`. */
+  async ensure(): Promise<void> {
+    if (await this.isEnough()) return
+    throw new Refusal('storage-full', 'the disk of the server is full; nothing was changed, try again when there is room')
   }
 }

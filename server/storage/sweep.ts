@@ -11,6 +11,7 @@ export interface SweepOptions {
 
 export interface SweepCounts {
   readonly seen: number
+  readonly seenBytes: number
   readonly removed: number
   readonly removedBytes: number
 }
@@ -19,16 +20,18 @@ export interface SweepCounts {
 export async function sweepBlobs(blobs: BlobStore, options: SweepOptions): Promise<SweepCounts> {
   const { isNamed, olderThanMs, now, signal } = options
   let seen = 0
+  let seenBytes = 0
   let removed = 0
   let removedBytes = 0
   for await (const { sha256, size, mtimeMs } of blobs.list()) {
     signal?.throwIfAborted()
     seen += 1
+    seenBytes += size
     if (now - mtimeMs < olderThanMs) continue
     if (await blobs.delete(sha256, { onlyIf: async () => !(await isNamed(sha256)) })) {
       removed += 1
       removedBytes += size
     }
   }
-  return { seen, removed, removedBytes }
+  return { seen, seenBytes, removed, removedBytes }
 }

@@ -75,8 +75,8 @@ export class Writer {
   #writing: Promise<void> | undefined
   #turning: Promise<void> | undefined
   #failure: Error | undefined
-  /** Batches written and entries in them, since the start. */
-  readonly counts = { batches: 0, entries: 0 }
+  /** Batches written, entries in them and their bytes, since the start. */
+  readonly counts = { batches: 0, entries: 0, bytes: 0 }
 
   constructor(options: WriterOptions) {
     this.#options = options
@@ -89,6 +89,11 @@ export class Writer {
       this.#turns.push({ run: () => this.#run(origin, turn, resolve, reject) })
       this.#turning ??= this.#takeTurns()
     })
+  }
+
+  /** Whether a write failed, after which there are no more. */
+  get isBroken(): boolean {
+    return this.#failure !== undefined
   }
 
   /** Resolves when everything asked for so far is settled. */
@@ -216,6 +221,7 @@ export class Writer {
         await entries.append({ expected: entries.head.serial, entries: batch.entries, head: batch.head, rows: batch.operations })
         this.counts.batches += 1
         this.counts.entries += batch.entries.length
+        this.counts.bytes += batch.bytes
         this.#pending.forgetUpTo(batch.head.serial)
         onCommit(batch.committed)
       } catch (error) {

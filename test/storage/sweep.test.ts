@@ -12,10 +12,10 @@ test('removes old blobs that nobody names or pins', async () => {
   const isNamed = async (sha256: string): Promise<boolean> => sha256 === named.sha256
 
   const soon = await sweepBlobs(blobs, { isNamed, olderThanMs: HOUR_MS, now: Date.now() })
-  expect(soon).toEqual({ seen: 3, removed: 0, removedBytes: 0 })
+  expect(soon).toEqual({ seen: 3, seenBytes: 6, removed: 0, removedBytes: 0 })
 
   const later = await sweepBlobs(blobs, { isNamed, olderThanMs: HOUR_MS, now: Date.now() + 2 * HOUR_MS })
-  expect(later).toEqual({ seen: 3, removed: 1, removedBytes: 3 })
+  expect(later).toEqual({ seen: 3, seenBytes: 6, removed: 1, removedBytes: 3 })
   expect(await blobs.stat(forgotten.sha256)).toBeUndefined()
   expect(await blobs.stat(pinned.sha256)).toBeDefined()
   expect(await blobs.stat(named.sha256)).toBeDefined()

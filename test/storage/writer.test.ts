@@ -77,7 +77,7 @@ test('what waits together shares a batch, and nobody is answered before its sync
   entries.end()
   await Promise.all([...all, refused, read])
   expect(answered.sort()).toEqual(['a@0', 'b@1', 'c@2', 'conflict', 'read@2'])
-  expect(writer.counts).toEqual({ batches: 2, entries: 3 })
+  expect(writer.counts).toMatchObject({ batches: 2, entries: 3 })
   await writer.idle()
   await db.close()
 })
