@@ -1,5 +1,7 @@
-import { ENTRY_VERSION, packValue, readEntry } from './codec.js'
+import { ENTRY_VERSION, packValue, readEntry, unpackValue } from './codec.js'
+import type { Entry } from './entry.js'
 import { FormatError } from './errors.js'
+import { checkMutation, type MutationNames } from './mutation.js'
 import { type Serial, toSerial } from './serial.js'
 
 /** One change with the bytes of its value as they stand in the entry; undefined for a deletion. */
@@ -12,10 +14,15 @@ export interface ChangeSlice {
 export interface EntrySlices {
   readonly serial: Serial
   readonly time: number
+  readonly mutationBytes: Uint8Array
   readonly changes: readonly ChangeSlice[]
 }
 
-const CHANGES_FIELD = 8
+/** What an entry says happened, without what it changed. */
+export type EntryHead = Pick<Entry, 'serial' | 'time' | 'actor' | 'mutation'>
+
+const ACTOR_FIELD = 4
+const MUTATION_FIELD = 7
 
 /**
  * Finds the changes in an entry that was checked before (`decodeEntry`), many
@@ -28,7 +35,8 @@ export function sliceEntry(bytes: Uint8Array): EntrySlices {
   cursor.arrayLength()
   const serial = toSerial(cursor.number())
   const time = cursor.number()
-  for (let field = 2; field < CHANGES_FIELD; field += 1) cursor.skip()
+  for (let field = 2; field < MUTATION_FIELD; field += 1) cursor.skip()
+  const mutationBytes = cursor.skip()
   const count = cursor.arrayLength()
   const changes: ChangeSlice[] = []
   for (let change = 0; change < count; change += 1) {
@@ -36,24 +44,52 @@ export function sliceEntry(bytes: Uint8Array): EntrySlices {
     const path = cursor.text()
     changes.push({ path, valueBytes: items === 2 ? cursor.skip() : undefined })
   }
-  return { serial, time, changes }
+  return { serial, time, mutationBytes, changes }
+}
+
+/** Reads the head of an entry that was checked before; however much the entry changed, it costs the same. */
+export function readEntryHead(bytes: Uint8Array): EntryHead {
+  if (bytes[0] !== ENTRY_VERSION) return readEntry(bytes)
+  const cursor = new Cursor(bytes)
+  cursor.arrayLength()
+  const serial = toSerial(cursor.number())
+  const time = cursor.number()
+  for (let field = 2; field < ACTOR_FIELD; field += 1) cursor.skip()
+  const actor = cursor.text()
+  for (let field = ACTOR_FIELD + 1; field < MUTATION_FIELD; field += 1) cursor.skip()
+  return { serial, time, actor, mutation: checkMutation(unpackValue(cursor.skip())) }
+}
+
+/** The names in `mutationBytes`, as `namesInMutation` has them of the decoded one. */
+export function namesInSlice(mutationBytes: Uint8Array): MutationNames {
+  const cursor = new Cursor(mutationBytes, 0)
+  const names: { -readonly [N in keyof MutationNames]: string } = {}
+  for (let left = cursor.mapLength(); left > 0; left -= 1) {
+    const field = cursor.text()
+    if (field !== 'user' && field !== 'index' && field !== 'project') cursor.skip()
+    else if (cursor.isAtText()) names[field] = cursor.text()
+    else cursor.skip()
+  }
+  return names
 }
 
 /** Entries of older versions are lifted as a whole. */
 function slicesOfOlder(bytes: Uint8Array): EntrySlices {
-  const { serial, time, changes } = readEntry(bytes)
+  const { serial, time, mutation, changes } = readEntry(bytes)
   return {
     serial,
     time,
+    mutationBytes: packValue(mutation),
     changes: changes.map(({ path, value }) => ({ path, valueBytes: value === undefined ? undefined : packValue(value) })),
   }
 }
 
 class Cursor {
   readonly #bytes: Buffer
-  #at = 1
+  #at: number
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, at = 1) {
+    this.#at = at
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   }
 
@@ -63,6 +99,20 @@ class Cursor {
     if (tag === 0xdc) return this.#length(2)
     if (tag === 0xdd) return this.#length(4)
     throw this.#unexpected('an array')
+  }
+
+  mapLength(): number {
+    const tag = this.#tag()
+    if (tag >= 0x80 && tag <= 0x8f) return tag & 0x0f
+    if (tag === 0xde) return this.#length(2)
+    if (tag === 0xdf) return this.#length(4)
+    throw this.#unexpected('a map')
+  }
+
+  /** Whether text is what comes next. */
+  isAtText(): boolean {
+    const tag = this.#bytes[this.#at] ?? 0
+    return (tag >= 0xa0 && tag <= 0xbf) || (tag >= 0xd9 && tag <= 0xdb)
   }
 
   number(): number {

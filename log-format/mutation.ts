@@ -125,6 +125,27 @@ export function checkMutation(value: JsonValue): Mutation | ForeignMutation {
   return { ...value, kind }
 }
 
+/** The fields that mutations of a kind have; none of any kind holds a secret. */
+export function fieldsOfKind(kind: MutationKind): readonly string[] {
+  return Object.keys(RULES[kind])
+}
+
+/** What a mutation says it is about, as text; a kind of a newer release may say it, too. */
+export interface MutationNames {
+  readonly user?: string
+  readonly index?: string
+  readonly project?: string
+}
+
+export function namesInMutation(mutation: Mutation | ForeignMutation): MutationNames {
+  const { user, index, project }: { readonly [field: string]: unknown } = { ...mutation }
+  return {
+    ...(typeof user === 'string' && { user }),
+    ...(typeof index === 'string' && { index }),
+    ...(typeof project === 'string' && { project }),
+  }
+}
+
 export function isMutationKind(kind: string): kind is MutationKind {
   return Object.hasOwn(RULES, kind)
 }

@@ -1,5 +1,5 @@
 import { unpackValue } from '#log-format/codec.js'
-import type { EntrySlices } from '#log-format/entry-slices.js'
+import { type EntrySlices, namesInSlice } from '#log-format/entry-slices.js'
 import { locatePath } from '#log-format/keys.js'
 import type { Serial } from '#log-format/serial.js'
 import type { JsonValue } from '#log-format/values.js'
@@ -36,6 +36,7 @@ export function foldEntry(entry: EntrySlices, head: HeadRows, projections: reado
   const rows = new Map<string, Uint8Array | undefined>()
   const touched: TouchedKey[] = []
   const sinks = projections.map((projection) => ({ projection, sink: new BatchSink(projection.name, operations) }))
+  foldMutation(entry, sinks)
 
   for (const { path, valueBytes } of entry.changes) {
     const { family, segments } = locatePath(path)
@@ -54,9 +55,21 @@ export function foldEntry(entry: EntrySlices, head: HeadRows, projections: reado
     touched.push({ family, segments })
 
     const change = new LazyChange({ entry, family, segments, before, after })
-    for (const { projection, sink } of sinks) projection.fold(change, sink)
+    for (const { projection, sink } of sinks) projection.fold?.(change, sink)
   }
   return { operations, rows, touched }
+}
+
+interface ProjectionSink {
+  readonly projection: Projection
+  readonly sink: RowSink
+}
+
+function foldMutation({ serial, mutationBytes }: EntrySlices, sinks: readonly ProjectionSink[]): void {
+  const interested = sinks.filter(({ projection }) => projection.foldMutation !== undefined)
+  if (interested.length === 0) return
+  const mutated = { serial, names: namesInSlice(mutationBytes) }
+  for (const { projection, sink } of interested) projection.foldMutation?.(mutated, sink)
 }
 
 /** Decodes the values, once, only for a projection that looks at them. */

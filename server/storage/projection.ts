@@ -1,4 +1,5 @@
 import type { ObservedChange } from '#log-format/key-pattern.js'
+import type { MutationNames } from '#log-format/mutation.js'
 import type { Serial } from '#log-format/serial.js'
 
 /** One change of an entry, with the value before it (from the keyspace) and the one after it (from the entry). */
@@ -6,6 +7,12 @@ export interface FoldedChange extends ObservedChange {
   readonly serial: Serial
   /** ms since the epoch, of the entry. */
   readonly time: number
+}
+
+/** What an entry as a whole is about. */
+export interface FoldedMutation {
+  readonly serial: Serial
+  readonly names: MutationNames
 }
 
 /** Takes the rows of one projection. A row may be put over an older one; deleting an absent one is fine. */
@@ -16,14 +23,17 @@ export interface RowSink {
 
 /**
  * Rows that answer one read question, folded from the log and committed with
- * each entry. For implementers: `fold` is pure; it may look at the change and
- * nothing else, no clock, no other row, no order between the changes of one
- * entry. For callers: deleting the rows and folding from serial 0 gives the
+ * each entry. For implementers: both folds are pure; they may look at what they
+ * are given and nothing else, no clock, no other row, no order between the
+ * changes of one entry. For callers: deleting the rows and folding from serial 0 gives the
  * same bytes.
  */
 export interface Projection {
   readonly name: string
   /** Raise it when rows change their meaning: on open, the rows of another shape are folded afresh. */
   readonly shape: number
-  fold(change: FoldedChange, rows: RowSink): void
+  /** Called for each change. */
+  fold?(change: FoldedChange, rows: RowSink): void
+  /** Called for each entry, also for one that changed nothing but secrets. */
+  foldMutation?(mutated: FoldedMutation, rows: RowSink): void
 }

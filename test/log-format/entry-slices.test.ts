@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { decodeEntry, encodeEntry, packValue } from '#log-format/codec.js'
 import { type Entry } from '#log-format/entry.js'
-import { sliceEntry } from '#log-format/entry-slices.js'
+import { namesInSlice, readEntryHead, sliceEntry } from '#log-format/entry-slices.js'
+import { namesInMutation } from '#log-format/mutation.js'
 import { toSerial } from '#log-format/serial.js'
 import type { JsonValue } from '#log-format/values.js'
 
@@ -20,7 +21,11 @@ const entry: fc.Arbitrary<Entry> = fc.record({
   actor: fc.string({ unit: 'grapheme' }),
   via: fc.constantFrom('token', 'system'),
   request: fc.string({ maxLength: 64 }),
-  mutation: fc.constant({ kind: 'server-initialised' }),
+  mutation: fc.oneof(
+    fc.constant({ kind: 'server-initialised' }),
+    fc.record({ kind: fc.constant('index-created'), user: fc.string(), index: fc.string(), settings: fc.dictionary(path, value, { noNullPrototype: true }) }),
+    fc.record({ kind: fc.constant('newer'), note: value, user: fc.oneof(value, fc.string()), index: value, project: fc.string({ maxLength: 300 }) }),
+  ).filter((mutation) => !JSON.stringify(mutation).includes('__proto__')),
   changes: fc.array(
     fc.record({ path, value: fc.oneof(fc.constant(undefined), value, fc.array(fc.nat(), { minLength: 16, maxLength: 20 })) }),
     { maxLength: 20 },
@@ -31,10 +36,13 @@ test('slices hold what decoding gives, and the value bytes of packing it again',
   fc.assert(
     fc.property(entry, (given) => {
       const bytes = encodeEntry(given)
-      const { serial, time, changes } = decodeEntry(bytes)
+      const { serial, time, actor, mutation, changes } = decodeEntry(bytes)
+      expect(namesInSlice(packValue(mutation))).toEqual(namesInMutation(mutation))
+      expect(readEntryHead(bytes)).toEqual({ serial, time, actor, mutation })
       expect(sliceEntry(bytes)).toEqual({
         serial,
         time,
+        mutationBytes: packValue(mutation),
         changes: changes.map((change) => ({
           path: change.path,
           valueBytes: change.value === undefined ? undefined : packValue(change.value),
