@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
 import { Refusal } from '#log-format/api/refusal.js'
 import { NO_SERIAL } from '#log-format/serial.js'
@@ -102,8 +102,9 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     },
   }
   const server = createListener(deps, createApp(deps))
+  const unused = unusedConnections(server)
   await listen(server, config)
-  stack.defer(() => stop(server))
+  stack.defer(() => stop(server, unused))
   address.port = (server.address() as AddressInfo).port
 
   stack.use(keepSweeping({ storage, blobs, undoWindowMs: config.undoWindowMs, now }, logger))
@@ -141,10 +142,21 @@ function listen(server: Server, { host, port }: ServerConfig): Promise<void> {
   })
 }
 
+/** Connections on which nothing was sent yet, as browsers open them in advance. */
+function unusedConnections(server: Server): () => readonly Socket[] {
+  const open = new Set<Socket>()
+  server.on('connection', (socket) => {
+    open.add(socket)
+    socket.once('close', () => open.delete(socket))
+  })
+  return () => [...open].filter(({ bytesRead }) => bytesRead === 0)
+}
+
 /** Takes no more connections, lets requests end, and cuts what does not end. */
-async function stop(server: Server): Promise<void> {
+async function stop(server: Server, unused: () => readonly Socket[]): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => { resolve() }))
   server.closeIdleConnections()
+  for (const socket of unused()) socket.destroy() // Node does not count them as idle
   // A connection whose request ends now is kept open for a next one, which nobody would answer.
   const idle = setInterval(() => { server.closeIdleConnections() }, STOP_CHECK_MS)
   const timer = setTimeout(() => { server.closeAllConnections() }, STOP_TIMEOUT_MS)
