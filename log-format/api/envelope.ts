@@ -19,6 +19,7 @@ export type ResultType =
   | 'toxresultpath'
   | 'actionlog'
   | 'status'
+  | 'changes'
 
 /** A reply with data. `message` is for people. */
 export interface ResultEnvelope<R = unknown> {

@@ -3,7 +3,11 @@ import type { IndexValue } from '#log-format/values.js'
 import { type AccessPolicy, ANONYMOUS, type Caller, DEFAULT_POLICY, ROOT_USER } from './caller.js'
 import { covers, coversIndex, type ScopeQuestion, type TokenAction } from './token-scope.js'
 
-/** What is asked for (`spec/server-http.md` 3.5). `push` is the upload a push makes to its target, `push-elsewhere` what it takes of its source when that is on another server. */
+/**
+ * What is asked for (`spec/server-http.md` 3.5). `push` is the upload a push makes to its target, `push-elsewhere` what it
+ * takes of its source when that is on another server, `user-history` is to see what happened to a user, `inspect` to see
+ * what is behind the server as a whole: its machine, metrics and log.
+ */
 export type Action =
   | 'user-create'
   | 'user-modify'
@@ -12,6 +16,7 @@ export type Action =
   | 'token-list'
   | 'token-create'
   | 'token-revoke'
+  | 'user-history'
   | 'index-create'
   | 'index-modify'
   | 'index-rename'
@@ -25,6 +30,7 @@ export type Action =
   | 'undo'
   | 'yank'
   | 'force'
+  | 'inspect'
 
 /** Of what: a user, or one of that user's indexes. Actions on an index that exists need its value. */
 export type Target = UserTarget | IndexTarget
@@ -70,6 +76,7 @@ const RULES: { readonly [A in Action]: (question: Question) => boolean } = {
   'token-list': (question) => mayManage(question) || isOwner(question),
   'token-create': (question) => mayManage(question) || isOwner(question),
   'token-revoke': (question) => mayManage(question) || isOwner(question),
+  'user-history': (question) => isSuperuser(question) || isOwner(question),
   'index-create': mayManage,
   'index-modify': mayManage,
   'index-rename': mayManage,
@@ -88,6 +95,7 @@ const RULES: { readonly [A in Action]: (question: Question) => boolean } = {
   yank: mayUpload,
   // To overrule that an index is not volatile is more than to delete from it (wart W15).
   force: mayManage,
+  inspect: (question) => isSuperuser(question) || question.caller.user === ROOT_USER,
 }
 
 /** The second column of the table: what an API token must be for. A token adds nothing to what its user may do. */
@@ -99,6 +107,7 @@ const TOKEN_ACTION: { readonly [A in Action]: TokenAction } = {
   'token-list': 'admin',
   'token-create': 'admin',
   'token-revoke': 'admin',
+  'user-history': 'admin',
   'index-create': 'admin',
   'index-modify': 'admin',
   'index-rename': 'admin',
@@ -113,6 +122,7 @@ const TOKEN_ACTION: { readonly [A in Action]: TokenAction } = {
   // A stolen upload token must not be able to take releases away from everybody.
   yank: 'delete',
   force: 'admin',
+  inspect: 'admin',
 }
 
 /**
@@ -195,6 +205,7 @@ const CHALLENGED: ReadonlySet<Action> = new Set<Action>([
   'token-list',
   'token-create',
   'token-revoke',
+  'inspect',
 ])
 
 function forbidden(caller: Caller, action: Action, target: Target): Refusal {
@@ -228,11 +239,13 @@ function forbidden(caller: Caller, action: Action, target: Target): Refusal {
     case 'push-elsewhere':
     case 'user-create':
     case 'user-delete':
+    case 'user-history':
     case 'index-modify':
     case 'index-rename':
     case 'index-delete':
     case 'delete':
     case 'undo':
+    case 'inspect':
       return new Refusal('forbidden', 'Access was denied to this resource.', { form: 'status' })
   }
 }

@@ -9,6 +9,7 @@ import { noteOriginalUrl } from './original-url.js'
 import { drainOrClose, RequestAborted } from './request-body.js'
 import { setNodeHeaders, setSerial } from './respond.js'
 import { apiRoutes } from './routes/api.js'
+import { changesRoutes } from './routes/changes.js'
 import { docsRoutes } from './routes/docs.js'
 import { fileRoutes } from './routes/files.js'
 import { indexRoutes } from './routes/indexes.js'
@@ -33,6 +34,7 @@ export function createApp(deps: Deps): Express {
   const simple = simpleRoutes(deps)
   app.use(
     statusRoutes(deps),
+    changesRoutes(deps),
     apiRoutes(deps),
     loginRoutes(deps),
     tokenRoutes(deps),

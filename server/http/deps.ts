@@ -7,6 +7,7 @@ import type { DiskBlobs } from '#server/storage/disk-blobs.js'
 import type { Storage } from '#server/storage/storage.js'
 import type { TargetHosts } from '#server/upstream/target-hosts.js'
 import type { DocsArchives } from './docs-archives.js'
+import type { ChangeStreams } from './change-streams.js'
 import type { TrustedProxies } from './peers.js'
 import type { ProjectPages } from './project-pages.js'
 import type { PublicFiles } from './public-files.js'
@@ -45,6 +46,7 @@ export interface Deps {
   readonly outsideUrl: (request: IncomingMessage) => OutsideUrl
   readonly proxies: TrustedProxies
   readonly node: NodeIdentity
+  readonly streams: ChangeStreams
   /** Who may manage users and indexes. */
   readonly policy: AccessPolicy
   readonly limits: BodyLimits

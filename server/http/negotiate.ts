@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 
 export const JSON_TYPE = 'application/json'
+export const EVENT_STREAM_TYPE = 'text/event-stream'
 export const HTML_TYPE = 'text/html'
 export const SIMPLE_JSON_TYPE = 'application/vnd.pypi.simple.v1+json'
 export const SIMPLE_HTML_TYPE = 'application/vnd.pypi.simple.v1+html'

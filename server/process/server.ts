@@ -10,6 +10,7 @@ import { PasswordHasher } from '#server/auth/passwords.js'
 import { loadSecret } from '#server/auth/secret-file.js'
 import { storedTokens } from '#server/commands/tokens.js'
 import { createApp } from '#server/http/app.js'
+import { ChangeStreams } from '#server/http/change-streams.js'
 import type { Deps } from '#server/http/deps.js'
 import { DocsArchives } from '#server/http/docs-archives.js'
 import { createListener } from '#server/http/listener.js'
@@ -66,6 +67,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const node = { serverVersion: packageVersion(), uuid: storage.nodeId, primaryUuid: storage.nodeId }
   const pages = stack.use(new ProjectPages(storage, node))
   const smallFiles = new SmallFileCache({})
+  const streams = new ChangeStreams()
   const address = { port: config.port }
   const deps: Deps = {
     storage,
@@ -73,6 +75,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     hasher,
     pages,
     proxies,
+    streams,
     node,
     now,
     newRequestId,
@@ -105,6 +108,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const unused = unusedConnections(server)
   await listen(server, config)
   stack.defer(() => stop(server, unused))
+  stack.use(streams) // they would never end by themselves
   address.port = (server.address() as AddressInfo).port
 
   stack.use(keepSweeping({ storage, blobs, undoWindowMs: config.undoWindowMs, now }, logger))

@@ -47,6 +47,10 @@ test.each<[Action, Target, string]>([
   ['token-create', NINA, 'nina root'],
   ['token-revoke', NINA, 'nina root'],
   ['token-create', { user: 'root' }, 'root'],
+  ['user-history', NINA, 'nina root'],
+  ['user-history', { user: 'root' }, 'root'],
+  ['inspect', { user: 'root' }, 'root'],
+  ['read', { ...NINA, indexName: 'gone' }, 'nina root'],
   ['index-create', { ...NINA, indexName: 'dev' }, 'nina root'],
   ['index-modify', DEV, 'nina root'],
   ['index-rename', DEV, 'nina root'],
@@ -117,6 +121,8 @@ test.each<[Action, Target, string]>([
   ['force', DEV, 'olga'],
   ['undo', { ...DEV, removed: 'index' }, 'olga'],
   ['undo', { user: 'nina', removed: 'orphaned' }, 'olga'],
+  ['user-history', NINA, 'nina olga'],
+  ['inspect', { user: 'root' }, 'olga root'],
 ])('with olga as the only manager, %s on %j: %s', (action, target, expected) => {
   expect(whoMay(action, target, { signUp: 'open', managers: ['olga'] })).toBe(expected)
 })
@@ -168,7 +174,7 @@ test.each<[Who, Action, Target, string, string, string]>([
   expect(refusalOf(who, action, target)).toMatchObject({ kind, form, message, headers: {} })
 })
 
-test.each<Action>(['read', 'upload', 'push', 'push-elsewhere', 'yank', 'token-list', 'token-create', 'token-revoke'])('%s without credentials is challenged to send some', (action) => {
+test.each<Action>(['read', 'upload', 'push', 'push-elsewhere', 'yank', 'token-list', 'token-create', 'token-revoke', 'inspect'])('%s without credentials is challenged to send some', (action) => {
   expect(refusalOf('anonymous', action, PRIVATE)).toMatchObject({
     kind: 'unauthenticated',
     form: 'status',

@@ -25,7 +25,8 @@ function withToken(actions: string, indexes: string, user = 'nina'): Caller {
   return { user, via: 'token', scope: { actions: actions.split(' '), indexes: indexes.split(' ') } }
 }
 
-const ACTIONS: Record<Action, Target> = {
+/** All that nina may do on her own: to inspect the server is for root. */
+const ACTIONS: Record<Exclude<Action, 'inspect'>, Target> = {
   'user-create': { user: 'new' },
   'user-modify': NINA,
   'user-modify-password': NINA,
@@ -33,6 +34,7 @@ const ACTIONS: Record<Action, Target> = {
   'token-list': NINA,
   'token-create': NINA,
   'token-revoke': NINA,
+  'user-history': NINA,
   'index-create': { user: 'nina', indexName: 'dev' },
   'index-modify': DEV,
   'index-rename': DEV,
@@ -47,7 +49,7 @@ const ACTIONS: Record<Action, Target> = {
   yank: DEV,
   force: DEV,
 }
-const ALL = Object.keys(ACTIONS) as Action[]
+const ALL = Object.keys(ACTIONS) as (keyof typeof ACTIONS)[]
 const ON_INDEX = 'index-create index-modify index-rename index-delete read upload push push-elsewhere toxresult-upload delete undo yank force'
 
 // Scope, and what of all that nina may do it leaves.
@@ -82,6 +84,11 @@ test.each(['index', 'contents-by-force', 'orphaned'] as const)('the removal of w
   expect(undo('read upload delete', 'root')).toBe(false)
   expect(undo('admin', 'root')).toBe(true)
   expect(undo('admin', 'nina')).toBe(removed !== 'orphaned')
+})
+
+test('a token of root shows the server itself only when it is for everything', () => {
+  const mayInspect = (actions: string, indexes: string): boolean => allows(withToken(actions, indexes, 'root'), 'inspect', { user: 'root' })
+  expect([mayInspect('admin', '*'), mayInspect('read upload delete', '*'), mayInspect('admin', 'root/pypi')]).toEqual([true, false, false])
 })
 
 test('an empty scope admits to nothing', () => {

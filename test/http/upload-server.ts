@@ -13,6 +13,7 @@ import { LoginThrottle } from '#server/auth/login-throttle.js'
 import { PasswordHasher } from '#server/auth/passwords.js'
 import { storedTokens } from '#server/commands/tokens.js'
 import { beginRequest } from '#server/http/authenticate.js'
+import { ChangeStreams } from '#server/http/change-streams.js'
 import type { Deps } from '#server/http/deps.js'
 import { DocsArchives } from '#server/http/docs-archives.js'
 import { sendRefusal } from '#server/http/errors.js'
@@ -134,6 +135,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     storage,
     blobs,
     hasher,
+    streams: new ChangeStreams(),
     proxies,
     node,
     now: Date.now,

@@ -15,6 +15,9 @@ import { joinUrl } from '../urls.js'
 /** What clients may ask of this server beyond the API's first version. */
 const FEATURES = ['push-no-docs', 'push-only-docs', 'push-register-project', 'server-keyvalue-parsing']
 
+/** First segments that are no user. */
+const OWN_ROUTES: ReadonlySet<string> = new Set(['+api', '+login', '+status', '+authcheck', '+changes', '+health', '+metrics'])
+
 /** `+api`, from which clients learn all other addresses, and `+authcheck` for proxies in front. */
 export function apiRoutes(deps: Deps): Router {
   const router = Router({ caseSensitive: true, strict: true })
@@ -56,9 +59,9 @@ async function checkAccess(deps: Deps, req: Request, res: Response): Promise<voi
   const stated = req.headers['x-original-uri']
   const uri = typeof stated === 'string' ? stated : '/+authcheck'
   const [first = '', index, ...rest] = segmentsOf(uri)
-  const isRoute = first === '' || !first.startsWith('+') || ['+api', '+login', '+status', '+authcheck'].includes(first)
+  const isRoute = first === '' || !first.startsWith('+') || OWN_ROUTES.has(first)
   if (!isRoute) throw accessDenied()
-  if (index !== undefined && index !== '' && index !== '+api' && rest.at(-1) !== '+api') {
+  if (first !== '+health' && index !== undefined && index !== '' && index !== '+api' && rest.at(-1) !== '+api') {
     const reader = deps.storage.reader()
     const caller = await callerOf(deps, req)
     try {
