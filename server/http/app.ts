@@ -12,8 +12,10 @@ import { apiRoutes } from './routes/api.js'
 import { changesRoutes } from './routes/changes.js'
 import { docsRoutes } from './routes/docs.js'
 import { fileRoutes } from './routes/files.js'
+import { healthRoutes } from './routes/health.js'
 import { indexRoutes } from './routes/indexes.js'
 import { loginRoutes } from './routes/login.js'
+import { metricsRoutes } from './routes/metrics.js'
 import { projectRoutes } from './routes/projects.js'
 import { simpleRoutes } from './routes/simple.js'
 import { statusRoutes } from './routes/status.js'
@@ -34,6 +36,8 @@ export function createApp(deps: Deps): Express {
   const simple = simpleRoutes(deps)
   app.use(
     statusRoutes(deps),
+    healthRoutes(deps),
+    metricsRoutes(deps),
     changesRoutes(deps),
     apiRoutes(deps),
     loginRoutes(deps),

@@ -8,6 +8,7 @@ import type { Storage } from '#server/storage/storage.js'
 import type { TargetHosts } from '#server/upstream/target-hosts.js'
 import type { DocsArchives } from './docs-archives.js'
 import type { ChangeStreams } from './change-streams.js'
+import type { Metrics } from './metrics.js'
 import type { TrustedProxies } from './peers.js'
 import type { ProjectPages } from './project-pages.js'
 import type { PublicFiles } from './public-files.js'
@@ -25,6 +26,8 @@ export interface BodyLimits {
 /** What `+status` tells of the process. */
 export interface ProcessFacts {
   readonly serverdir: string
+  /** Folder of the program. */
+  readonly serverCode: string
   readonly host: string
   readonly port: number
   readonly outsideUrl: string | undefined
@@ -47,6 +50,9 @@ export interface Deps {
   readonly proxies: TrustedProxies
   readonly node: NodeIdentity
   readonly streams: ChangeStreams
+  readonly metrics: Metrics
+  /** Whether a request may see the metrics without credentials. */
+  readonly isMonitor: (request: IncomingMessage) => boolean
   /** Who may manage users and indexes. */
   readonly policy: AccessPolicy
   readonly limits: BodyLimits

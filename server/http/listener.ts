@@ -29,7 +29,9 @@ export function createListener(deps: Deps, app: Express): Server {
       keepAliveTimeout: KEEP_ALIVE_MS,
     },
     (request, response) => {
-      if (!deps.pages.answer(request, response) && !deps.files.answer(request, response)) app(request, response)
+      if (deps.pages.answer(request, response) || deps.files.answer(request, response)) return
+      deps.metrics.watch(request, response)
+      app(request, response)
     },
   )
   server.timeout = deps.limits.idleTimeoutMs // for who neither reads an answer nor sends more of a body that nobody reads

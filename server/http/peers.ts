@@ -16,13 +16,7 @@ export interface TrustedProxies {
 
 /** Each of `proxies` is an address, a network (`10.0.0.0/8`) or `loopback`; anything else is refused as `invalid`. */
 export function trustProxies(proxies: readonly string[]): TrustedProxies {
-  const list = new BlockList()
-  for (const proxy of proxies) addProxy(list, proxy.trim())
-
-  const isTrusted = (address: string): boolean => {
-    const version = isIP(address)
-    return version !== 0 && list.check(address, version === 4 ? 'ipv4' : 'ipv6')
-  }
+  const isTrusted = addressList(proxies, 'trusted proxy')
 
   return {
     trusts: (request) => isTrusted(peerAddress(request)),
@@ -42,19 +36,29 @@ export function trustProxies(proxies: readonly string[]): TrustedProxies {
   }
 }
 
-function addProxy(list: BlockList, proxy: string): void {
-  if (proxy === 'loopback') {
+/** Tells whether an address is among some: each is an address, a network or `loopback`; another `entry` is refused as `invalid`. */
+export function addressList(entries: readonly string[], noun: string): (address: string) => boolean {
+  const list = new BlockList()
+  for (const entry of entries) addEntry(list, entry.trim(), noun)
+  return (address) => {
+    const version = isIP(address)
+    return version !== 0 && list.check(address, version === 4 ? 'ipv4' : 'ipv6')
+  }
+}
+
+function addEntry(list: BlockList, entry: string, noun: string): void {
+  if (entry === 'loopback') {
     list.addSubnet('127.0.0.0', 8, 'ipv4')
     list.addAddress('::1', 'ipv6')
     return
   }
-  const [address = '', bits, ...rest] = proxy.split('/')
+  const [address = '', bits, ...rest] = entry.split('/')
   const version = isIP(address)
   const family = version === 4 ? 'ipv4' : 'ipv6'
   const widest = version === 4 ? 32 : 128
   const isNetwork = bits !== undefined && /^\d{1,3}$/.test(bits) && Number(bits) <= widest
   if (version === 0 || rest.length > 0 || (bits !== undefined && !isNetwork)) {
-    throw new Refusal('invalid', `trusted proxy '${proxy}' is no IP address, network like 10.0.0.0/8 or 'loopback'`)
+    throw new Refusal('invalid', `${noun} '${entry}' is no IP address, network like 10.0.0.0/8 or 'loopback'`)
   }
   if (isNetwork) list.addSubnet(address, Number(bits), family)
   else list.addAddress(address, family)

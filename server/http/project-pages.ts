@@ -42,6 +42,7 @@ export class ProjectPages implements Disposable {
   readonly #storage: Storage
   readonly #node: NodeIdentity
   readonly #live: LivePages
+  readonly counts = { hits: 0, misses: 0 }
   readonly #pages = new Map<string, CachedPage>()
   #bytes = 0
   #serialText = { serial: -2, text: '' }
@@ -50,6 +51,11 @@ export class ProjectPages implements Disposable {
     this.#storage = storage
     this.#node = node
     this.#live = new LivePages(storage, () => this.#forgetAll())
+  }
+
+  /** Memory that the pages take. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   /**
@@ -66,6 +72,7 @@ export class ProjectPages implements Disposable {
     const page = this.#pages.get(cacheKey(addressKey(request, url), answer))
     if (page === undefined || !isCurrent(page.basis)) return false
     page.used = true
+    this.counts.hits += 1
     this.#send(request, response, page)
     return true
   }
@@ -83,6 +90,7 @@ export class ProjectPages implements Disposable {
     const parts = await this.#live.parts(stage, project)
     if (parts === 'outdated') return parts
     if (parts.contributions.length === 0) return undefined
+    this.counts.misses += 1
     const page = this.#render(stage, project, links, answer, parts)
     const isPlain = request.headers['x-devpi-absolute-urls'] === undefined
     const address = addressToKeep(request)

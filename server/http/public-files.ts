@@ -33,6 +33,7 @@ export class PublicFiles implements Disposable {
   readonly #node: NodeIdentity
   readonly #contents: SmallFileCache
   readonly #changes: ChangeCells
+  #hits = 0
   /** In the order in which they came; the oldest leave first. */
   readonly #files = new Map<string, PublicFile>()
 
@@ -41,6 +42,11 @@ export class PublicFiles implements Disposable {
     this.#node = node
     this.#contents = contents
     this.#changes = new ChangeCells(storage, () => { this.#files.clear() })
+  }
+
+  /** How often a request was answered here. */
+  get hits(): number {
+    return this.#hits
   }
 
   /** Answers a plain GET or HEAD for a file that is known here; false when it has to be found the long way. */
@@ -58,6 +64,7 @@ export class PublicFiles implements Disposable {
     const { file } = found
     const content = this.#contents.get(file.sha256)
     if (content?.length !== file.size) return false
+    this.#hits += 1
     const serial = ['X-DEVPI-SERIAL', String(this.#storage.head.serial)]
     if (isNotModified(headers, { etag: `"${file.sha256}"`, lastModifiedMs: file.lastModifiedMs })) {
       response.writeHead(304, [...found.notModified, ...serial]).end()

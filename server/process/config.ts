@@ -14,6 +14,8 @@ export interface ServerConfig {
   readonly outsideUrl: string | undefined
   /** Addresses and networks (`10.0.0.0/8`). */
   readonly trustedProxies: readonly string[]
+  /** Addresses and networks that see the metrics without logging in. */
+  readonly metricsFrom: readonly string[]
   readonly secretFile: string | undefined
   /** Who alone may create or change users and indexes; undefined where everybody may. */
   readonly restrictModify: readonly string[] | undefined
@@ -78,6 +80,7 @@ function typedConfig(values: OptionValues): ServerConfig {
     port: values.integer('port', 0, 65535),
     outsideUrl: values.url('outside-url'),
     trustedProxies: values.networks('trusted-proxy'),
+    metricsFrom: values.networks('metrics-from'),
     secretFile: values.path('secretfile'),
     restrictModify: values.names('restrict-modify'),
     pushHosts: values.hosts('push-host'),

@@ -15,7 +15,7 @@ export interface Option {
 
 export type OptionName =
   | 'configfile' | 'debug' | 'serverdir' | 'host' | 'port' | 'outside-url' | 'trusted-proxy' | 'secretfile'
-  | 'restrict-modify' | 'push-host' | 'max-request-body-size' | 'undo-window' | 'argon2-memory-cost' | 'argon2-parallelism' | 'argon2-time-cost'
+  | 'restrict-modify' | 'push-host' | 'metrics-from' | 'max-request-body-size' | 'undo-window' | 'argon2-memory-cost' | 'argon2-parallelism' | 'argon2-time-cost'
   | 'no-root-pypi' | 'root-passwd' | 'root-passwd-hash'
 
 const ALL: readonly Program[] = ['devpi-server', 'devpi-init', 'devpi-fsck', 'devpi-passwd']
@@ -39,6 +39,10 @@ export const OPTIONS: readonly Option[] = [
   {
     name: 'push-host', programs: SERVER, argument: 'HOST', repeatable: true,
     help: 'name or address in a private network that releases may be pushed to, as they may to public hosts; may be repeated',
+  },
+  {
+    name: 'metrics-from', programs: SERVER, argument: 'ADDRESS', repeatable: true,
+    help: 'address or network that may read /+metrics without logging in, besides this machine; may be repeated',
   },
   { name: 'max-request-body-size', programs: SERVER, argument: 'BYTES', fallback: '10737418240', help: 'larger requests are refused' },
   { name: 'undo-window', programs: SERVER, argument: 'TIME', fallback: '30d', help: 'how long removed files are kept: days, hours (12h), 0 or forever' },

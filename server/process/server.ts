@@ -11,9 +11,11 @@ import { loadSecret } from '#server/auth/secret-file.js'
 import { storedTokens } from '#server/commands/tokens.js'
 import { createApp } from '#server/http/app.js'
 import { ChangeStreams } from '#server/http/change-streams.js'
-import type { Deps } from '#server/http/deps.js'
+import type { Deps, ProcessFacts } from '#server/http/deps.js'
 import { DocsArchives } from '#server/http/docs-archives.js'
 import { createListener } from '#server/http/listener.js'
+import { Metrics } from '#server/http/metrics.js'
+import { monitorsFrom } from '#server/http/monitors.js'
 import { trustProxies } from '#server/http/peers.js'
 import { ProjectPages } from '#server/http/project-pages.js'
 import { PublicFiles } from '#server/http/public-files.js'
@@ -21,13 +23,14 @@ import { SmallFileCache } from '#server/http/small-file-cache.js'
 import { outsideUrls } from '#server/http/urls.js'
 import { DiskBlobs } from '#server/storage/disk-blobs.js'
 import type { Storage } from '#server/storage/storage.js'
+import type { SweepCounts } from '#server/storage/sweep.js'
 import { secretNames } from '#server/storage/vault.js'
 import { TargetHosts } from '#server/upstream/target-hosts.js'
 import { CloseStack } from './close-stack.js'
 import { isLoopback, type ServerConfig } from './config.js'
 import { initialiseStorage, openStorage, refuseOpenRoot } from './initialise.js'
 import type { Logger } from './logger.js'
-import { packageVersion } from './package-version.js'
+import { packageFolder, packageVersion } from './package-version.js'
 import { keepSweeping } from './sweeper.js'
 
 /** What a server takes from outside of its configuration; tests bring their own. */
@@ -67,7 +70,9 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const node = { serverVersion: packageVersion(), uuid: storage.nodeId, primaryUuid: storage.nodeId }
   const pages = stack.use(new ProjectPages(storage, node))
   const smallFiles = new SmallFileCache({})
+  const files = stack.use(new PublicFiles(storage, node, smallFiles))
   const streams = new ChangeStreams()
+  let swept: SweepCounts | undefined
   const address = { port: config.port }
   const deps: Deps = {
     storage,
@@ -76,6 +81,8 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     pages,
     proxies,
     streams,
+    metrics: new Metrics({ serverVersion: node.serverVersion, storage, blobs, pages, files, smallFiles, streams, swept: () => swept }),
+    isMonitor: monitorsFrom(config.metricsFrom, proxies),
     node,
     now,
     newRequestId,
@@ -88,18 +95,13 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
       now,
     }),
     smallFiles,
-    files: stack.use(new PublicFiles(storage, node, smallFiles)),
+    files,
     docs: stack.use(new DocsArchives(blobs)),
     outsideUrl: outsideUrls({ proxies, ...(config.outsideUrl !== undefined && { outsideUrl: config.outsideUrl }) }),
     policy: config.restrictModify === undefined ? { signUp: 'open' } : { signUp: 'closed', managers: config.restrictModify },
     limits: { maxUploadBytes: config.maxRequestBodyBytes, idleTimeoutMs },
     targetHosts: new TargetHosts(config.pushHosts),
-    facts: () => ({
-      serverdir: config.serverDir,
-      host: config.host,
-      port: address.port,
-      outsideUrl: config.outsideUrl,
-    }),
+    facts: () => factsOf(config, address.port),
     reportFault: (error, context) => {
       logger.error({ err: error, ...context }, 'a request failed')
     },
@@ -111,7 +113,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   stack.use(streams) // they would never end by themselves
   address.port = (server.address() as AddressInfo).port
 
-  stack.use(keepSweeping({ storage, blobs, undoWindowMs: config.undoWindowMs, now }, logger))
+  stack.use(keepSweeping({ storage, blobs, undoWindowMs: config.undoWindowMs, now, onSwept: (counts) => { swept = counts } }, logger))
   const running = stack.move()
   return {
     url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${address.port}`,
@@ -120,6 +122,10 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     role: 'primary',
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   }
+}
+
+function factsOf({ serverDir, host, outsideUrl }: ServerConfig, port: number): ProcessFacts {
+  return { serverdir: serverDir, serverCode: packageFolder(), host, port, outsideUrl }
 }
 
 export function hashingCosts({ argon2 }: ServerConfig): ConstructorParameters<typeof PasswordHasher>[0] {

@@ -12,6 +12,8 @@ export interface SweeperInput {
   readonly undoWindowMs: number
   /** ms since the epoch. */
   readonly now: () => number
+  /** Told what each sweep found. */
+  readonly onSwept?: (counts: SweepCounts) => void
 }
 
 /** Blobs younger than this may belong to an upload that goes on. */
@@ -50,7 +52,9 @@ export function keepSweeping(input: SweeperInput, logger: Logger): AsyncDisposab
 async function sweepDaily(input: SweeperInput, logger: Logger, signal: AbortSignal): Promise<void> {
   for (;;) {
     try {
-      const { removed, removedBytes } = await sweepOnce(input, signal)
+      const counts = await sweepOnce(input, signal)
+      input.onSwept?.(counts)
+      const { removed, removedBytes } = counts
       if (removed > 0) logger.info({ removed, removedBytes }, 'removed files that nothing names')
     } catch (error) {
       if (signal.aborted) return

@@ -38,7 +38,7 @@ export const INTENDED: readonly IntendedDifference[] = [
     at: /^body$/,
     because: 'a page of a valid type instead of text_html, for which the recording has only a hash (W24)',
   },
-  { steps: /status/, at: /^\/result\/outside-url$/, because: 'where the server lives is shown to the logged in only (W9)' },
+  { steps: /status/, at: /^\/result\/outside-url$/, because: 'where the server lives is shown to root only (W9)' },
   { steps: /status/, at: /^\/result\/metrics$/, because: 'the metrics of another machinery' },
   { steps: /OPTIONS root/, at: /^status$/, because: '405 with Allow for a method that an address does not have (W23)' },
   {

@@ -17,6 +17,7 @@ import { ChangeStreams } from '#server/http/change-streams.js'
 import type { Deps } from '#server/http/deps.js'
 import { DocsArchives } from '#server/http/docs-archives.js'
 import { sendRefusal } from '#server/http/errors.js'
+import { Metrics } from '#server/http/metrics.js'
 import { trustProxies } from '#server/http/peers.js'
 import { ProjectPages } from '#server/http/project-pages.js'
 import { drainOrClose, RequestAborted } from '#server/http/request-body.js'
@@ -130,12 +131,17 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
   const proxies = trustProxies([])
   const node = { serverVersion: '1', uuid: storage.nodeId, primaryUuid: storage.nodeId }
   const smallFiles = new SmallFileCache()
+  const pages = new ProjectPages(storage, node)
+  const files = new PublicFiles(storage, node, smallFiles)
+  const streams = new ChangeStreams()
   let requests = 0
   return {
     storage,
     blobs,
     hasher,
-    streams: new ChangeStreams(),
+    streams,
+    metrics: new Metrics({ serverVersion: '1', storage, blobs, pages, files, smallFiles, streams, swept: () => undefined }),
+    isMonitor: () => true,
     proxies,
     node,
     now: Date.now,
@@ -148,15 +154,15 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
       throttle: new LoginThrottle({ now: Date.now }),
       now: Date.now,
     }),
-    pages: new ProjectPages(storage, node),
+    pages,
     smallFiles,
-    files: new PublicFiles(storage, node, smallFiles),
+    files,
     docs: new DocsArchives(blobs),
     outsideUrl: outsideUrls({ proxies }),
     policy: { signUp: 'open' },
     limits: { maxUploadBytes: 4_000_000, idleTimeoutMs: 10_000, ...limits },
     targetHosts: new TargetHosts([]),
-    facts: () => ({ serverdir: '', host: '', port: 0, outsideUrl: undefined }),
+    facts: () => ({ serverdir: '', host: '', port: 0, outsideUrl: undefined, serverCode: '' }),
     reportFault: (error) => faults.push(error),
   }
 }

@@ -73,6 +73,7 @@ export function testConfig(changes: Partial<ServerConfig>): ServerConfig {
     port: 0,
     outsideUrl: undefined,
     trustedProxies: [],
+    metricsFrom: [],
     secretFile: undefined,
     restrictModify: undefined,
     pushHosts: [],

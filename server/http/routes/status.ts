@@ -1,41 +1,60 @@
 import { Router } from 'express'
-import { hasFullRights } from '#server/auth/permissions.js'
+import type { MachineJson, StatusJson, StatusMetric } from '#log-format/api/status.js'
+import { ROOT_USER } from '#server/auth/caller.js'
+import { allows } from '#server/auth/permissions.js'
 import { callerOf } from '../authenticate.js'
 import type { Deps } from '../deps.js'
 import { mount } from '../methods.js'
 import { requireJson } from '../negotiate-api.js'
 import { sendResult } from '../respond.js'
 
-/** `+status`, for monitoring. Where the server lives on its machine is shown to the logged in only. */
+/** `+status`, for monitoring and for clients that ask for versions. Where the server lives is for root alone. */
 export function statusRoutes(deps: Deps): Router {
   const router = Router({ caseSensitive: true, strict: true })
   mount(router, '/\\+status', {
     get: async (req, res) => {
       requireJson(req)
-      const caller = await callerOf(deps, req)
-      const { serial, time } = deps.storage.head
-      const { serverdir, host, port, outsideUrl } = deps.facts()
-      const { batches, entries } = deps.storage.writeCounts
-      const result = {
-        uuid: deps.node.uuid,
-        versioninfo: { 'devpi-server': deps.node.serverVersion },
-        ...(hasFullRights(caller) && { serverdir, host, port, 'outside-url': outsideUrl ?? null }),
-        role: 'MASTER',
-        serial,
-        'last-commit-timestamp': time / 1000,
-        // Everything that follows a commit here happens in it.
-        'event-serial': serial,
-        'event-serial-timestamp': time / 1000,
-        'event-serial-in-sync-at': time / 1000,
-        metrics: [
-          ['devpi_server_log_batches', 'counter', batches],
-          ['devpi_server_log_entries', 'counter', entries],
-          ['devpi_server_memory_rss_bytes', 'gauge', process.memoryUsage.rss()],
-        ],
-        polling_replicas: {},
-      }
-      sendResult(res, { type: 'status', result, serial })
+      const mayInspect = allows(await callerOf(deps, req), 'inspect', { user: ROOT_USER })
+      const result = statusJson(deps, mayInspect ? machineJson(deps) : {})
+      sendResult(res, { type: 'status', result, serial: deps.storage.head.serial })
     },
   })
   return router
+}
+
+function statusJson(deps: Deps, machine: Partial<MachineJson>): StatusJson {
+  const { serial, time } = deps.storage.head
+  return {
+    ...machine,
+    uuid: deps.node.uuid,
+    versioninfo: { 'devpi-server': deps.node.serverVersion },
+    role: 'MASTER',
+    serial,
+    'last-commit-timestamp': time / 1000,
+    // Everything that follows a commit here happens in it.
+    'event-serial': serial,
+    'event-serial-timestamp': time / 1000,
+    'event-serial-in-sync-at': time / 1000,
+    metrics: metrics(deps),
+    polling_replicas: {}, // there are none yet
+  }
+}
+
+function machineJson({ facts }: Deps): MachineJson {
+  const { serverdir, serverCode, host, port, outsideUrl } = facts()
+  return { serverdir, 'server-code': serverCode, host, port, 'outside-url': outsideUrl ?? null }
+}
+
+/** A few of those at `+metrics`. */
+function metrics({ storage, pages, smallFiles }: Deps): readonly StatusMetric[] {
+  const { batches, entries } = storage.writeCounts
+  return [
+    ['devpi_server_log_batches', 'counter', batches],
+    ['devpi_server_log_entries', 'counter', entries],
+    ['devpi_server_page_cache_hits', 'counter', pages.counts.hits],
+    ['devpi_server_page_cache_misses', 'counter', pages.counts.misses],
+    ['devpi_server_page_cache_size', 'gauge', pages.bytes],
+    ['devpi_server_file_cache_size', 'gauge', smallFiles.bytes],
+    ['devpi_server_memory_rss_bytes', 'gauge', process.memoryUsage.rss()],
+  ]
 }

@@ -1,0 +1,146 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { DiskBlobs } from '#server/storage/disk-blobs.js'
+import type { Storage } from '#server/storage/storage.js'
+import type { SweepCounts } from '#server/storage/sweep.js'
+import type { ChangeStreams } from './change-streams.js'
+import { EVENT_STREAM_TYPE } from './negotiate.js'
+import type { ProjectPages } from './project-pages.js'
+import type { PublicFiles } from './public-files.js'
+import type { SmallFileCache } from './small-file-cache.js'
+
+/** Parts of the server that count what they do. Looking at a count costs nothing: no folder is read for it. */
+export interface MetricSources {
+  readonly serverVersion: string
+  readonly storage: Storage
+  readonly blobs: DiskBlobs
+  readonly pages: ProjectPages
+  readonly files: PublicFiles
+  readonly smallFiles: SmallFileCache
+  readonly streams: ChangeStreams
+  /** What the last sweep found; undefined until it is over. */
+  readonly swept: () => SweepCounts | undefined
+}
+
+const SECONDS = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60]
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'PUSH', 'OPTIONS'])
+
+/** Figures for Prometheus, in a registry of their own. */
+export class Metrics {
+  readonly #registry = new Registry()
+  readonly #requests: Counter<'route' | 'method' | 'status'>
+  readonly #seconds: Histogram<'route'>
+  #hasProcess = false
+
+  constructor(sources: MetricSources) {
+    const registers = [this.#registry]
+    this.#requests = new Counter({
+      name: 'devpi_http_requests_total',
+      help: 'Requests, but for those that a cache answered; status "gone" when the client left before the end',
+      labelNames: ['route', 'method', 'status'],
+      registers,
+    })
+    this.#seconds = new Histogram({
+      name: 'devpi_http_request_duration_seconds',
+      help: 'From the head of a request to the end of its reply; streams of changes are left out',
+      labelNames: ['route'],
+      buckets: SECONDS,
+      registers,
+    })
+    addCounts(this.#registry, sources)
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType
+  }
+
+  /** Notes the outcome of a request that is about to be routed. */
+  watch(request: IncomingMessage, response: ServerResponse): void {
+    const start = performance.now()
+    response.once('close', () => {
+      const { method = '' } = request
+      const route = routeOf(request)
+      const status = response.writableFinished ? String(response.statusCode) : 'gone'
+      this.#requests.inc({ route, method: METHODS.has(method) ? method : 'other', status })
+      if (response.getHeader('Content-Type') === EVENT_STREAM_TYPE) return
+      this.#seconds.observe({ route }, (performance.now() - start) / 1000)
+    })
+  }
+
+  /** The text format of Prometheus, version 0.0.4. */
+  render(): Promise<string> {
+    if (!this.#hasProcess) {
+      collectDefaultMetrics({ register: this.#registry }) // it watches the event loop: for who looks at it only
+      this.#hasProcess = true
+    }
+    return this.#registry.metrics()
+  }
+}
+
+function addCounts(registry: Registry, sources: MetricSources): void {
+  const { storage, blobs, pages, files, smallFiles, streams, swept } = sources
+  const counter = (name: string, help: string, read: () => number): void => {
+    new Counter({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.reset()
+        this.inc(read())
+      },
+    })
+  }
+  const gauge = (name: string, help: string, read: () => number): void => {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read())
+      },
+    })
+  }
+  new Gauge({ name: 'devpi_info', help: 'Release of the server', labelNames: ['version'], registers: [registry] }).set({ version: sources.serverVersion }, 1)
+  gauge('devpi_log_serial', 'Serial of the newest entry', () => storage.head.serial)
+  gauge('devpi_log_last_commit_timestamp_seconds', 'Time of the newest entry', () => storage.head.time / 1000)
+  gauge('devpi_log_size_bytes', 'Size of the log, as the database estimated it at the start, and what came since', () => storage.logBytes)
+  gauge('devpi_log_writable', '0 when the log cannot be written any more', () => Number(storage.isWritable))
+  counter('devpi_log_entries_total', 'Entries written since the start', () => storage.writeCounts.entries)
+  counter('devpi_log_entry_bytes_total', 'Bytes of these entries', () => storage.writeCounts.bytes)
+  counter('devpi_log_batches_total', 'Synced writes that these entries took', () => storage.writeCounts.batches)
+  counter('devpi_page_cache_hits_total', 'Simple pages answered out of the cache', () => pages.counts.hits)
+  counter('devpi_page_cache_misses_total', 'Simple pages put together', () => pages.counts.misses)
+  gauge('devpi_page_cache_bytes', 'Memory of cached pages', () => pages.bytes)
+  counter('devpi_file_cache_hits_total', 'Small files answered out of the cache', () => files.hits)
+  gauge('devpi_file_cache_bytes', 'Memory of cached files', () => smallFiles.bytes)
+  counter('devpi_blobs_received_total', 'Contents uploaded whole, whether they were kept or not', () => blobs.counts.received)
+  counter('devpi_blob_received_bytes_total', 'Bytes of these contents', () => blobs.counts.receivedBytes)
+  counter('devpi_blobs_removed_total', 'Contents that were removed', () => blobs.counts.removed)
+  gauge('devpi_swept_blobs', 'Contents on the disk when unnamed ones were last removed', () => kept(swept()).blobs)
+  gauge('devpi_swept_blob_bytes', 'Bytes of these contents', () => kept(swept()).bytes)
+  gauge('devpi_change_streams', 'Streams of changes that are open', () => streams.open)
+}
+
+/** NaN, which Prometheus knows, as long as nobody has counted. */
+function kept(counts: SweepCounts | undefined): { readonly blobs: number; readonly bytes: number } {
+  if (counts === undefined) return { blobs: NaN, bytes: NaN }
+  return { blobs: counts.seen - counts.removed, bytes: counts.seenBytes - counts.removedBytes }
+}
+
+const routes = new Map<string, string>()
+
+/** The address as the router has it, with `{names}` for what varies: there are only so many of them. */
+function routeOf(request: IncomingMessage): string {
+  const path = 'route' in request ? pathOf(request.route) : undefined
+  if (path === undefined) return 'none'
+  let route = routes.get(path)
+  if (route === undefined) {
+    route = path.replaceAll('{/}', '').replaceAll('\\', '').replace(/[:*](\w+)/g, '{$1}')
+    routes.set(path, route)
+  }
+  return route
+}
+
+function pathOf(route: unknown): string | undefined {
+  return typeof route === 'object' && route !== null && 'path' in route && typeof route.path === 'string' ? route.path : undefined
+}
