@@ -60,6 +60,7 @@ export function createApp(deps: Deps): Express {
 
 function begin(deps: Deps): RequestHandler {
   return (req, res, next) => {
+    req.socket.setTimeout(deps.limits.idleTimeoutMs) // for who neither reads an answer nor sends more of a body that nobody reads
     beginRequest(req, deps.newRequestId())
     setNodeHeaders(res, deps.node)
     setSerial(res, deps.storage.head.serial)

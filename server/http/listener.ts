@@ -34,7 +34,6 @@ export function createListener(deps: Deps, app: Express): Server {
       app(request, response)
     },
   )
-  server.timeout = deps.limits.idleTimeoutMs // for who neither reads an answer nor sends more of a body that nobody reads
   acceptPush(server)
   return server
 }

@@ -8,6 +8,8 @@ export interface PageBody {
 
 /** Up to here one copy is cheaper than to hand over pieces at each reply. */
 const JOINED_BYTES = 256 * 1024
+/** Who takes nothing of a long page for this long is cut off. */
+const STALLED_MS = 120_000
 
 export function pageBody(pieces: readonly Buffer[]): PageBody {
   const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
@@ -18,6 +20,7 @@ export function pageBody(pieces: readonly Buffer[]): PageBody {
 export function endWith(response: ServerResponse, { pieces }: PageBody): void {
   const [only, ...others] = response.req.method === 'HEAD' ? [] : pieces
   if (others.length === 0) return void response.end(only)
+  response.setTimeout(STALLED_MS) // a short one fits into the buffers of a connection, whoever reads
   response.cork() // all pieces in one system call
   for (const piece of pieces) response.write(piece)
   response.end()
