@@ -8,12 +8,16 @@ import { type Serial, toSerial } from './serial.js'
 export interface ChangeSlice {
   readonly path: string
   readonly valueBytes: Uint8Array | undefined
+  /** Where the value stands in the entry; undefined also for an older entry, which was lifted. */
+  readonly offset: number | undefined
 }
 
 /** What a fold needs of an entry, without building the values. */
 export interface EntrySlices {
   readonly serial: Serial
   readonly time: number
+  /** Of the entry, in bytes. */
+  readonly length: number
   readonly mutationBytes: Uint8Array
   readonly changes: readonly ChangeSlice[]
 }
@@ -42,9 +46,10 @@ export function sliceEntry(bytes: Uint8Array): EntrySlices {
   for (let change = 0; change < count; change += 1) {
     const items = cursor.arrayLength()
     const path = cursor.text()
-    changes.push({ path, valueBytes: items === 2 ? cursor.skip() : undefined })
+    if (items !== 2) changes.push({ path, valueBytes: undefined, offset: undefined })
+    else changes.push({ path, offset: cursor.at, valueBytes: cursor.skip() })
   }
-  return { serial, time, mutationBytes, changes }
+  return { serial, time, length: bytes.length, mutationBytes, changes }
 }
 
 /** Reads the head of an entry that was checked before; however much the entry changed, it costs the same. */
@@ -79,8 +84,9 @@ function slicesOfOlder(bytes: Uint8Array): EntrySlices {
   return {
     serial,
     time,
+    length: bytes.length,
     mutationBytes: packValue(mutation),
-    changes: changes.map(({ path, value }) => ({ path, valueBytes: value === undefined ? undefined : packValue(value) })),
+    changes: changes.map(({ path, value }) => ({ path, valueBytes: value === undefined ? undefined : packValue(value), offset: undefined })),
   }
 }
 
@@ -90,7 +96,12 @@ class Cursor {
 
   constructor(bytes: Uint8Array, at = 1) {
     this.#at = at
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  }
+
+  /** Offset of what comes next. */
+  get at(): number {
+    return this.#at
   }
 
   arrayLength(): number {

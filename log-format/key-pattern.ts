@@ -42,6 +42,8 @@ export interface KeyPattern<P extends string, V> {
   (params: KeyParams<P>): Key<V>
   readonly family: string
   readonly pattern: P
+  /** How many parts its paths have. */
+  readonly parts: number
   /** Parameter names in order. */
   readonly names: readonly string[]
   /** All keys that share the parameters given, which are the first ones of the pattern, in order. */
@@ -74,6 +76,7 @@ export function definePattern<V>() {
     return Object.assign(build, {
       family,
       pattern,
+      parts: parts.length,
       names,
       under: (...segments: readonly string[]): KeyRange<V> => ({ family, segments }),
       params: paramsOf,
@@ -88,7 +91,8 @@ export function definePattern<V>() {
       parse: (candidate: readonly string[]): string[] | undefined => {
         if (candidate.length !== parts.length) return undefined
         const segments: string[] = []
-        for (const [at, part] of parts.entries()) {
+        for (let at = 0; at < parts.length; at += 1) {
+          const part = parts[at] ?? ''
           const found = candidate[at]
           if (found === undefined || found === '') return undefined
           if (part.startsWith('{')) segments.push(found)

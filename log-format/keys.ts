@@ -23,6 +23,9 @@ export const keys = {
 export const FOREIGN_FAMILY = 'foreign'
 
 const PATTERNS: readonly KeyPattern<string, unknown>[] = Object.values(keys)
+const MOST_PARTS = Math.max(...PATTERNS.map(({ parts }) => parts))
+/** At each number of parts, the patterns whose paths have so many. */
+const PATTERNS_BY_PARTS = Array.from({ length: MOST_PARTS + 1 }, (_, count) => PATTERNS.filter(({ parts }) => parts === count))
 
 export interface LocatedPath {
   readonly family: string
@@ -32,7 +35,7 @@ export interface LocatedPath {
 /** Which family a logged path belongs to, and its parameters. */
 export function locatePath(path: string): LocatedPath {
   const parts = path.split('/')
-  for (const pattern of PATTERNS) {
+  for (const pattern of PATTERNS_BY_PARTS[parts.length] ?? []) {
     const segments = pattern.parse(parts)
     if (segments !== undefined) return { family: pattern.family, segments }
   }

@@ -4,12 +4,16 @@ import { locatePath } from '#log-format/keys.js'
 import type { Serial } from '#log-format/serial.js'
 import type { JsonValue } from '#log-format/values.js'
 import type { RowOperation } from './database.js'
-import type { FoldedChange, Projection, RowSink } from './projection.js'
-import { keyName, keyRow, oldRow, projectionRow, stampBytes, stampOf, withoutStamp } from './rows.js'
+import type { FoldedChange, FoldedMutation, Projection, RowSink } from './projection.js'
+import { type EntryAt, headRow, valueOf } from './head-row.js'
+import { keyName, keyRow, oldRow, projectionRow, stampBytes, stampOf } from './rows.js'
 
-/** Head rows as they are before the entry: serial stamp and value bytes, or undefined for an absent key. */
+/** The state before an entry. */
 export interface HeadRows {
+  /** The head row of a key; undefined when it is absent. */
   row(name: string): Uint8Array | undefined
+  /** Bytes of an entry before this one. */
+  readonly entryAt: EntryAt
 }
 
 /** Which key an entry touched. */
@@ -18,58 +22,91 @@ export interface TouchedKey {
   readonly segments: readonly string[]
 }
 
-export interface FoldedEntry {
+/** One change of an entry together with the key it is of. */
+interface LocatedChange extends TouchedKey {
+  /** As `keyName` has it. */
+  readonly name: string
+  readonly valueBytes: Uint8Array | undefined
+  readonly offset: number | undefined
+}
+
+/** An entry whose paths were looked up. */
+export interface LocatedEntry {
+  readonly serial: Serial
+  readonly time: number
+  readonly length: number
+  readonly mutationBytes: Uint8Array
+  readonly changes: readonly LocatedChange[]
+}
+
+/** Takes what follows from entries, one after the other. */
+export interface FoldedRows {
   readonly operations: RowOperation[]
-  /** Head rows after the entry, by key name; undefined where a key was deleted. */
-  readonly rows: ReadonlyMap<string, Uint8Array | undefined>
-  readonly touched: readonly TouchedKey[]
+  /** Head rows after the entries, by key name; undefined where a key was deleted. */
+  readonly rows: Map<string, Uint8Array | undefined>
+}
+
+/** Finds the key of each path, once for all who fold the entry. */
+export function locateChanges({ serial, time, length, mutationBytes, changes }: EntrySlices): LocatedEntry {
+  return {
+    serial,
+    time,
+    length,
+    mutationBytes,
+    changes: changes.map(({ path, valueBytes, offset }) => {
+      const { family, segments } = locatePath(path)
+      return { family, segments, name: keyName(family, segments), valueBytes, offset }
+    }),
+  }
 }
 
 /**
- * Turns an entry into the rows that follow from it: head values, the values
+ * Turns entries into the rows that follow from them: head values, the values
  * they replace, and the rows of every projection. Values are taken over as
  * the bytes they are in the entry. Pure but for `head`, which must show the
  * state before the entry; primary, rebuild and verify all use it.
  */
-export function foldEntry(entry: EntrySlices, head: HeadRows, projections: readonly Projection[]): FoldedEntry {
-  const operations: RowOperation[] = []
-  const rows = new Map<string, Uint8Array | undefined>()
-  const touched: TouchedKey[] = []
-  const sinks = projections.map((projection) => ({ projection, sink: new BatchSink(projection.name, operations) }))
-  foldMutation(entry, sinks)
+export class Fold {
+  readonly #changeFolds: readonly ((change: FoldedChange) => void)[]
+  readonly #mutationFolds: readonly ((mutated: FoldedMutation) => void)[]
+  #operations: RowOperation[] = []
 
-  for (const { path, valueBytes } of entry.changes) {
-    const { family, segments } = locatePath(path)
-    const name = keyName(family, segments)
-    const before = head.row(name)
-    if (before !== undefined) {
-      operations.push({ type: 'put', key: oldRow(name, stampOf(before)), value: stampBytes(entry.serial, before) })
-    }
-    const after = valueBytes === undefined ? undefined : stampBytes(entry.serial, valueBytes)
-    operations.push(
-      after === undefined
-        ? { type: 'del', key: keyRow(name) }
-        : { type: 'put', key: keyRow(name), value: after },
+  constructor(projections: readonly Projection[]) {
+    const sinks = projections.map((projection) => ({ projection, sink: this.#sinkOf(projection.name) }))
+    this.#changeFolds = sinks.flatMap(({ projection, sink }) => (projection.fold ? [(change) => projection.fold?.(change, sink)] : []))
+    this.#mutationFolds = sinks.flatMap(({ projection, sink }) =>
+      projection.foldMutation ? [(mutated) => projection.foldMutation?.(mutated, sink)] : [],
     )
-    rows.set(name, after)
-    touched.push({ family, segments })
-
-    const change = new LazyChange({ entry, family, segments, before, after })
-    for (const { projection, sink } of sinks) projection.fold?.(change, sink)
   }
-  return { operations, rows, touched }
-}
 
-interface ProjectionSink {
-  readonly projection: Projection
-  readonly sink: RowSink
-}
+  /** Adds the rows of one entry. */
+  entry(entry: LocatedEntry, head: HeadRows, { operations, rows }: FoldedRows): void {
+    this.#operations = operations
+    if (this.#mutationFolds.length > 0) {
+      const mutated = { serial: entry.serial, names: namesInSlice(entry.mutationBytes) }
+      for (const fold of this.#mutationFolds) fold(mutated)
+    }
+    const { serial, length: entryLength } = entry
+    for (const changed of entry.changes) {
+      const { family, name, valueBytes: bytes, offset } = changed
+      const before = head.row(name)
+      if (before !== undefined) {
+        operations.push({ type: 'put', key: oldRow(name, stampOf(before)), value: stampBytes(serial, before) })
+      }
+      const after = bytes === undefined ? undefined : headRow({ serial, entryLength, family, bytes, offset })
+      operations.push(after === undefined ? { type: 'del', key: keyRow(name) } : { type: 'put', key: keyRow(name), value: after })
+      rows.set(name, after)
+      const change = new LazyChange(entry, changed, before, head.entryAt)
+      for (const fold of this.#changeFolds) fold(change)
+    }
+  }
 
-function foldMutation({ serial, mutationBytes }: EntrySlices, sinks: readonly ProjectionSink[]): void {
-  const interested = sinks.filter(({ projection }) => projection.foldMutation !== undefined)
-  if (interested.length === 0) return
-  const mutated = { serial, names: namesInSlice(mutationBytes) }
-  for (const { projection, sink } of interested) projection.foldMutation?.(mutated, sink)
+  #sinkOf(projection: string): RowSink {
+    return {
+      put: (row, value) => this.#operations.push({ type: 'put', key: projectionRow(projection, row), value }),
+      delete: (row) => this.#operations.push({ type: 'del', key: projectionRow(projection, row) }),
+    }
+  }
 }
 
 /** Decodes the values, once, only for a projection that looks at them. */
@@ -78,57 +115,29 @@ class LazyChange implements FoldedChange {
   readonly time: number
   readonly family: string
   readonly segments: readonly string[]
-  readonly #before: LazyValue
-  readonly #after: LazyValue
+  readonly #beforeRow: Uint8Array | undefined
+  readonly #afterBytes: Uint8Array | undefined
+  readonly #entryAt: EntryAt
+  #before: JsonValue | undefined
+  #after: JsonValue | undefined
 
-  constructor(input: {
-    readonly entry: EntrySlices
-    readonly family: string
-    readonly segments: readonly string[]
-    readonly before: Uint8Array | undefined
-    readonly after: Uint8Array | undefined
-  }) {
-    this.serial = input.entry.serial
-    this.time = input.entry.time
-    this.family = input.family
-    this.segments = input.segments
-    this.#before = { row: input.before, value: undefined }
-    this.#after = { row: input.after, value: undefined }
+  constructor(entry: LocatedEntry, { family, segments, valueBytes }: LocatedChange, before: Uint8Array | undefined, entryAt: EntryAt) {
+    this.serial = entry.serial
+    this.time = entry.time
+    this.family = family
+    this.segments = segments
+    this.#beforeRow = before
+    this.#afterBytes = valueBytes
+    this.#entryAt = entryAt
   }
 
   get before(): JsonValue | undefined {
-    return valueOf(this.#before)
+    if (this.#beforeRow !== undefined) this.#before ??= valueOf(this.#beforeRow, this.#entryAt)
+    return this.#before
   }
 
   get after(): JsonValue | undefined {
-    return valueOf(this.#after)
-  }
-}
-
-interface LazyValue {
-  readonly row: Uint8Array | undefined
-  value: JsonValue | undefined
-}
-
-function valueOf(lazy: LazyValue): JsonValue | undefined {
-  if (lazy.row !== undefined) lazy.value ??= unpackValue(withoutStamp(lazy.row))
-  return lazy.value
-}
-
-class BatchSink implements RowSink {
-  readonly #projection: string
-  readonly #operations: RowOperation[]
-
-  constructor(projection: string, operations: RowOperation[]) {
-    this.#projection = projection
-    this.#operations = operations
-  }
-
-  put(row: string, value: Uint8Array): void {
-    this.#operations.push({ type: 'put', key: projectionRow(this.#projection, row), value })
-  }
-
-  delete(row: string): void {
-    this.#operations.push({ type: 'del', key: projectionRow(this.#projection, row) })
+    if (this.#afterBytes !== undefined) this.#after ??= unpackValue(this.#afterBytes)
+    return this.#after
   }
 }

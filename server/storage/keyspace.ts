@@ -1,13 +1,14 @@
-import { unpackValue } from '#log-format/codec.js'
 import type { Key, KeyRange } from '#log-format/key-pattern.js'
 import type { Serial } from '#log-format/serial.js'
 import type { Stored } from '#log-format/values.js'
 import type { Database } from './database.js'
+import { type EntryAt, storedIn } from './head-row.js'
 import { mergeAt, scanned } from './past-scan.js'
 import { type ChangedKeys, RecentChanges } from './recent-changes.js'
 import type { Reader, ScannedKey } from './reader.js'
 import {
   endOfOldRows,
+  entryRow,
   keyName,
   keyRow,
   nameOfKeyRow,
@@ -26,10 +27,12 @@ import {
 export class Keyspace {
   readonly #db: Database
   readonly #recent: RecentChanges
+  readonly #entryAt: EntryAt
 
   constructor(db: Database, head: Serial) {
     this.#db = db
     this.#recent = new RecentChanges(head)
+    this.#entryAt = (serial) => db.get(entryRow(serial))
   }
 
   /** To be called before a batch is handed to the database. */
@@ -59,10 +62,10 @@ export class Keyspace {
     // The head row is read before the old ones: a commit in between moves a row from here to there, never back.
     const settled = this.#recent.isUnchangedSince(name, serial)
     const row = this.#db.get(keyRow(name))
-    if (row !== undefined && stampOf(row) <= serial) return stored(row)
+    if (row !== undefined && stampOf(row) <= serial) return storedIn(row, this.#entryAt)
     if (settled) return undefined
     const old = await this.#oldRowUpTo(name, serial)
-    return old !== undefined && stampOf(old) > serial ? stored(withoutStamp(old)) : undefined
+    return old !== undefined && stampOf(old) > serial ? storedIn(withoutStamp(old), this.#entryAt) : undefined
   }
 
   /** The newest old row whose value began at or before `serial`: when it ended, then the row it was. */
@@ -76,7 +79,7 @@ export class Keyspace {
     const name = keyName(key.family, key.segments)
     for await (const rows of this.#db.batches({ gte: oldRow(name, serial), lt: endOfOldRows(name) })) {
       for (const [, row] of rows) {
-        if (stampOf(row) <= serial) yield stored<V>(withoutStamp(row)).value
+        if (stampOf(row) <= serial) yield storedIn<V>(withoutStamp(row), this.#entryAt).value
       }
     }
   }
@@ -91,7 +94,7 @@ export class Keyspace {
     const heads = { gte: keyRow(from), lt: keyRow(to) }
     if (settled) {
       for await (const rows of this.#db.batches(heads)) {
-        yield rows.map(([row, bytes]) => scanned<V>(nameOfKeyRow(row), bytes))
+        yield rows.map(([row, bytes]) => scanned<V>(nameOfKeyRow(row), bytes, this.#entryAt))
       }
       return
     }
@@ -99,13 +102,9 @@ export class Keyspace {
     const current = this.#db.cursor(heads)
     const old = this.#db.cursor({ gte: `o${from}`, lt: `o${to}` })
     try {
-      yield* mergeAt<V>({ current, old, from, serial })
+      yield* mergeAt<V>({ current, old, from, serial, entryAt: this.#entryAt })
     } finally {
       await Promise.all([current.close(), old.close()])
     }
   }
-}
-
-function stored<V>(row: Uint8Array): Stored<V> {
-  return { value: unpackValue(withoutStamp(row)) as V, serial: stampOf(row) }
 }

@@ -1,6 +1,6 @@
-import { unpackValue } from '#log-format/codec.js'
 import type { Serial } from '#log-format/serial.js'
 import type { RowCursor } from './database.js'
+import { type EntryAt, storedIn } from './head-row.js'
 import { compareNames } from './name-order.js'
 import type { ScannedKey } from './reader.js'
 import {
@@ -24,10 +24,11 @@ export interface PastScan {
   readonly old: RowCursor
   readonly from: string
   readonly serial: Serial
+  readonly entryAt: EntryAt
 }
 
 /** Merges head rows with old rows, both in order of names, into what stood at the serial. */
-export async function* mergeAt<V>({ current, old, from, serial }: PastScan): AsyncGenerator<readonly ScannedKey<V>[]> {
+export async function* mergeAt<V>({ current, old, from, serial, entryAt }: PastScan): AsyncGenerator<readonly ScannedKey<V>[]> {
   let batch: ScannedKey<V>[] = []
   for (;;) {
     const head = current.held() ?? (await current.peek())
@@ -39,14 +40,14 @@ export async function* mergeAt<V>({ current, old, from, serial }: PastScan): Asy
     if (head !== undefined && headName !== undefined && comesFirst(headName, pastName)) {
       current.advance()
       if (stampOf(head[1]) <= serial) {
-        batch.push(scanned(headName, head[1]))
+        batch.push(scanned(headName, head[1], entryAt))
         if (pastName === headName) await skipName(old, headName)
       }
     } else if (pastName !== undefined) {
       const row = await oldRowAt(old, pastName, serial)
       // The rows of a name that is itself the start of the range lie in it, the name does not.
       const inRange = pastName.length >= from.length
-      if (inRange && row !== undefined && stampOf(row) > serial) batch.push(scanned(pastName, withoutStamp(row)))
+      if (inRange && row !== undefined && stampOf(row) > serial) batch.push(scanned(pastName, withoutStamp(row), entryAt))
       await skipName(old, pastName)
     }
     if (batch.length >= KEYS_AT_A_TIME) {
@@ -58,8 +59,8 @@ export async function* mergeAt<V>({ current, old, from, serial }: PastScan): Asy
 }
 
 /** A key out of its head row, or out of what was its head row. */
-export function scanned<V>(name: string, row: Uint8Array): ScannedKey<V> {
-  return { segments: segmentsOfName(name), value: unpackValue(withoutStamp(row)) as V, serial: stampOf(row) }
+export function scanned<V>(name: string, row: Uint8Array, entryAt: EntryAt): ScannedKey<V> {
+  return { segments: segmentsOfName(name), ...storedIn<V>(row, entryAt) }
 }
 
 function comesFirst(headName: string, pastName: string | undefined): boolean {

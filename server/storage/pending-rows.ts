@@ -1,5 +1,6 @@
 import type { Serial } from '#log-format/serial.js'
 import type { JsonValue } from '#log-format/values.js'
+import type { EntryAt } from './head-row.js'
 import type { PendingState } from './transaction.js'
 
 interface Pending<T> {
@@ -7,10 +8,17 @@ interface Pending<T> {
   readonly serial: Serial
 }
 
-/** Rows and secrets of transactions that are sealed and not yet in the database. */
+/** Entries, rows and secrets of transactions that are sealed and not yet in the database. */
 export class PendingRows implements PendingState {
   readonly #rows = new Map<string, Pending<Uint8Array>>()
   readonly #secrets = new Map<string, Pending<JsonValue>>()
+  readonly #entries = new Map<Serial, Uint8Array>()
+
+  setEntry(serial: Serial, bytes: Uint8Array): void {
+    this.#entries.set(serial, bytes)
+  }
+
+  readonly entryAt: EntryAt = (serial) => this.#entries.get(serial)
 
   setRow(name: string, value: Uint8Array | undefined, serial: Serial): void {
     this.#rows.set(name, { value, serial })
@@ -36,6 +44,7 @@ export class PendingRows implements PendingState {
 
   /** To be called once the database holds everything up to `serial`. */
   forgetUpTo(serial: Serial): void {
+    for (const sealed of this.#entries.keys()) if (sealed <= serial) this.#entries.delete(sealed)
     forget(this.#rows, serial)
     forget(this.#secrets, serial)
   }

@@ -1,11 +1,12 @@
 import { type EntrySlices, sliceEntry } from '#log-format/entry-slices.js'
-import { locatePath } from '#log-format/keys.js'
 import { type Serial, toSerial } from '#log-format/serial.js'
 import type { Database, RowOperation } from './database.js'
 import type { EntryStore } from './entry-store.js'
-import { foldEntry } from './fold.js'
+import { Fold, type FoldedRows, locateChanges, type LocatedEntry } from './fold.js'
 import type { Projection } from './projection.js'
-import { KEY_ROWS, keyName, keyRow, OLD_ROWS, PROJECTION_ROWS } from './rows.js'
+import type { EntryAt } from './head-row.js'
+import { entryRow, KEY_ROWS, keyRow, OLD_ROWS, PROJECTION_ROWS } from './rows.js'
+import { SeenNames } from './seen-names.js'
 
 export interface RebuildProgress {
   readonly serial: Serial
@@ -24,18 +25,14 @@ export async function rebuildRows(input: {
   readonly onProgress?: (progress: RebuildProgress) => void
 }): Promise<void> {
   const { db, entries, projections, onProgress } = input
-  await db.clear(KEY_ROWS)
-  await db.clear(OLD_ROWS)
-  await db.clear(PROJECTION_ROWS)
+  await Promise.all([KEY_ROWS, OLD_ROWS, PROJECTION_ROWS].map((rows) => db.clear(rows)))
+  const fold = new BatchFold(db, projections)
   let writing: Promise<void> = Promise.resolve()
-  let unwritten: HeadRowMap = new Map()
   for await (const stored of entries.read(toSerial(0))) {
-    const batch = stored.map(({ bytes }) => sliceEntry(bytes))
-    const { operations, rows } = await foldBatch({ db, batch, projections, unwritten })
+    const operations = await fold.batch(stored.map(({ bytes }) => sliceEntry(bytes)))
     await writing
     writing = db.write(operations, { sync: false })
     writing.catch(() => undefined) // thrown where it is awaited
-    unwritten = rows
     const last = stored.at(-1)
     if (last !== undefined) onProgress?.({ serial: last.serial, head: entries.head.serial })
   }
@@ -43,39 +40,49 @@ export async function rebuildRows(input: {
   await db.flush()
 }
 
-/** Head rows by key name; undefined where there is none. */
-export type HeadRowMap = ReadonlyMap<string, Uint8Array | undefined>
-
 /**
- * Rows of entries that follow each other. The values before them are fetched
- * in one go; those of the batch before, which may still be on its way into
- * the database, are looked up in `unwritten`.
+ * Folds a log from its first entry on into a database that had no rows. The
+ * caller writes what each call returns, at the latest before the next but one.
  */
-export async function foldBatch(input: {
-  readonly db: Database
-  readonly batch: readonly EntrySlices[]
-  readonly projections: readonly Projection[]
-  readonly unwritten: HeadRowMap
-}): Promise<{ readonly operations: readonly RowOperation[]; readonly rows: HeadRowMap }> {
-  const { db, batch, projections, unwritten } = input
-  const names = new Set<string>()
-  for (const { changes } of batch) {
-    for (const { path } of changes) {
-      const { family, segments } = locatePath(path)
-      names.add(keyName(family, segments))
-    }
-  }
-  const wanted = [...names].filter((name) => !unwritten.has(name))
-  const found = await db.getMany(wanted.map(keyRow))
-  const before = new Map(wanted.map((name, at) => [name, found[at]]))
+export class BatchFold {
+  readonly #db: Database
+  readonly #fold: Fold
+  readonly #entryAt: EntryAt
+  /** What the database may have: most keys of a log are written once, and need not be looked for. */
+  readonly #seen = new SeenNames()
+  /** Of the batch before, which may still be on its way into the database. */
+  #unwritten: ReadonlyMap<string, Uint8Array | undefined> = new Map()
 
-  const operations: RowOperation[] = []
-  const rows = new Map<string, Uint8Array | undefined>()
-  const head = { row: (name: string) => (rows.has(name) ? rows : unwritten.has(name) ? unwritten : before).get(name) }
-  for (const entry of batch) {
-    const folded = foldEntry(entry, head, projections)
-    for (const operation of folded.operations) operations.push(operation)
-    for (const [name, row] of folded.rows) rows.set(name, row)
+  constructor(db: Database, projections: readonly Projection[], entryAt: EntryAt = (serial) => db.get(entryRow(serial))) {
+    this.#db = db
+    this.#entryAt = entryAt
+    this.#fold = new Fold(projections)
   }
-  return { operations, rows }
+
+  /** Rows of entries that follow each other. The values before them are fetched in one go. */
+  async batch(entries: readonly EntrySlices[]): Promise<readonly RowOperation[]> {
+    const located = entries.map(locateChanges)
+    const before = await this.#rowsBefore(located)
+    const folded: FoldedRows = { operations: [], rows: new Map() }
+    const { rows } = folded
+    const unwritten = this.#unwritten
+    const head = { row: (name: string) => (rows.has(name) ? rows : unwritten.has(name) ? unwritten : before).get(name), entryAt: this.#entryAt }
+    for (const entry of located) this.#fold.entry(entry, head, folded)
+    this.#unwritten = rows
+    return folded.operations
+  }
+
+  async #rowsBefore(entries: readonly LocatedEntry[]): Promise<ReadonlyMap<string, Uint8Array | undefined>> {
+    const wanted = new Set<string>()
+    for (const { changes } of entries) {
+      for (const { name } of changes) {
+        if (!this.#seen.mayHave(name)) this.#seen.add(name)
+        else if (!this.#unwritten.has(name)) wanted.add(name)
+      }
+    }
+    if (wanted.size === 0) return new Map()
+    const names = [...wanted]
+    const found = await this.#db.getMany(names.map(keyRow))
+    return new Map(names.map((name, at) => [name, found[at]]))
+  }
 }

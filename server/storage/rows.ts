@@ -7,7 +7,7 @@ import { toSerial } from '#log-format/serial.js'
  * is the order of the segments.
  *
  *     e SERIAL                          entry bytes
- *     k FAMILY ␀ SEGMENTS               value of a key at head: 6 bytes of serial, then msgpack
+ *     k FAMILY ␀ SEGMENTS               value of a key at head, see `head-row.ts`: 6 bytes of serial, then the value
  *     o FAMILY ␀ SEGMENTS ␀ INVERTED    value it had before: 6 bytes of the serial that ended it, then the row it was
  *     p PROJECTION ␀ ROW                projection rows
  *     s NAME                            secrets of the vault

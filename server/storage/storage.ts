@@ -10,6 +10,7 @@ import { Changelog } from './changelog.js'
 import { CommitSignal } from './commit-signal.js'
 import { Database } from './database.js'
 import type { EntryStore } from './entry-store.js'
+import { HEAD_ROW_SHAPE } from './head-row.js'
 import { Keyspace } from './keyspace.js'
 import type { Projection } from './projection.js'
 import type { Reader } from './reader.js'
@@ -129,15 +130,16 @@ export class Storage implements AsyncDisposable {
     return this.#db.get(projectionRow(projection, row))
   }
 
-  /** Rows of a projection whose names start with `prefix`, in order; with `from`, those from this name on. */
+  /** Rows of a projection whose names start with `prefix`, in order; with `from`, those from this name on; at most `limit`. */
   async *projectionRows(
     projection: string,
     prefix: string,
-    { from = prefix }: { readonly from?: string } = {},
+    { from = prefix, limit }: { readonly from?: string; readonly limit?: number } = {},
   ): AsyncGenerator<readonly [string, Uint8Array]> {
     const stem = projectionRow(projection, prefix)
     const skip = projectionRow(projection, '').length
-    for await (const rows of this.#db.batches({ gte: projectionRow(projection, from), lt: `${stem}\u{10ffff}` })) {
+    const range = { gte: projectionRow(projection, from), lt: `${stem}\u{10ffff}`, ...(limit !== undefined && { limit }) }
+    for await (const rows of this.#db.batches(range)) {
       for (const [row, value] of rows) yield [row.slice(skip), value]
     }
   }
@@ -208,8 +210,8 @@ function textOf(db: Database, name: string): string {
 /** Folds all rows afresh when the shape of any projection is not the one they were folded with. */
 async function refreshShapes(db: Database, entries: Changelog, options: StorageOptions): Promise<void> {
   const shapes = options.projections.map(({ name, shape }) => [name, shape] as const)
-  const wanted = Object.fromEntries(shapes.sort(([a], [b]) => (a < b ? -1 : 1)))
-  if (Object.keys(wanted).length < shapes.length) throw new Error('two projections have the same name')
+  const wanted = { ...Object.fromEntries(shapes.sort(([a], [b]) => (a < b ? -1 : 1))), '+keys': HEAD_ROW_SHAPE }
+  if (Object.keys(wanted).length <= shapes.length) throw new Error('two projections have the same name')
   const key = metaRow('shapes')
   const found = db.get(key)
   if (found !== undefined && Buffer.compare(found, packValue(wanted)) === 0) return

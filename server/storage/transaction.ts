@@ -1,24 +1,25 @@
 import { isDeepStrictEqual } from 'node:util'
 import { Refusal } from '#log-format/api/refusal.js'
 import type { Change } from '#log-format/change.js'
-import { MAX_ENTRY_BYTES, packValue, unpackValue } from '#log-format/codec.js'
+import { MAX_ENTRY_BYTES, packValue } from '#log-format/codec.js'
 import type { Key, KeyRange } from '#log-format/key-pattern.js'
 import type { Mutation } from '#log-format/mutation.js'
 import { nextSerial, type Serial } from '#log-format/serial.js'
 import type { JsonValue, Stored } from '#log-format/values.js'
 import type { Database } from './database.js'
+import { type EntryAt, storedIn, valueBytesOf } from './head-row.js'
 import { compareNames } from './name-order.js'
 import { scanned } from './past-scan.js'
 import type { Reader, ScannedKey } from './reader.js'
 import {
   endOfOldRows,
+  entryRow,
   keyName,
   keyRow,
   nameOfKeyRow,
   nameRange,
   oldRow,
   stampBytes,
-  stampOf,
   withoutStamp,
 } from './rows.js'
 import type { Vault, VaultChanges } from './vault.js'
@@ -39,6 +40,7 @@ export interface PendingState {
   row(name: string): { readonly bytes: Uint8Array | undefined } | undefined
   rows(): Iterable<readonly [string, Uint8Array | undefined]>
   secret(name: string): { readonly secret: JsonValue | undefined } | undefined
+  readonly entryAt: EntryAt
 }
 
 export interface Recorded {
@@ -91,7 +93,7 @@ export class OpenTransaction implements Transaction {
   find<V>(key: Key<V>): Promise<Stored<V> | undefined> {
     this.#assertOpen()
     const row = this.#row(keyName(key.family, key.segments))
-    return Promise.resolve(row === undefined ? undefined : storedValue<V>(row))
+    return Promise.resolve(row === undefined ? undefined : storedIn<V>(row, this.#entryAt))
   }
 
   async existed(key: Key<unknown>): Promise<boolean> {
@@ -118,10 +120,10 @@ export class OpenTransaction implements Transaction {
         if (over !== undefined && (name === undefined || compareNames(over[0], name) <= 0)) {
           next += 1
           if (over[0] === name) cursor.advance()
-          if (over[1] !== undefined) yield scanned(over[0], over[1])
+          if (over[1] !== undefined) yield scanned(over[0], over[1], this.#entryAt)
         } else if (row !== undefined && name !== undefined) {
           cursor.advance()
-          yield scanned(name, row[1])
+          yield scanned(name, row[1], this.#entryAt)
         }
       }
     } finally {
@@ -133,9 +135,9 @@ export class OpenTransaction implements Transaction {
     this.#assertOpen()
     const name = keyName(key.family, key.segments)
     const stored = this.#db.get(keyRow(name))
-    if (stored !== undefined && this.#isReplaced(name)) yield storedValue<V>(stored).value
+    if (stored !== undefined && this.#isReplaced(name)) yield storedIn<V>(stored, this.#entryAt).value
     for await (const rows of this.#db.batches({ gte: oldRow(name, this.serial), lt: endOfOldRows(name) })) {
-      for (const [, row] of rows) yield storedValue<V>(withoutStamp(row)).value
+      for (const [, row] of rows) yield storedIn<V>(withoutStamp(row), this.#entryAt).value
     }
   }
 
@@ -182,7 +184,7 @@ export class OpenTransaction implements Transaction {
     const same =
       below === undefined || change.bytes === undefined
         ? below === change.bytes
-        : Buffer.compare(withoutStamp(below), change.bytes) === 0
+        : Buffer.compare(valueBytesOf(below, this.#entryAt), change.bytes) === 0
     this.#bytes -= sizeOf(this.#changes.get(name))
     this.#changes.delete(name) // a key set again moves to the end: the order of changes is that of the last sets
     if (same) return
@@ -219,6 +221,8 @@ export class OpenTransaction implements Transaction {
     return pending === undefined ? this.#db.get(keyRow(name)) : pending.bytes
   }
 
+  readonly #entryAt: EntryAt = (serial) => this.#pending.entryAt(serial) ?? this.#db.get(entryRow(serial))
+
   /** Rows that lie over those of the database, of names that start with `stem`, in order; undefined bytes hide a row. */
   #overlay(stem: string): (readonly [string, Uint8Array | undefined])[] {
     const rows = new Map<string, Uint8Array | undefined>()
@@ -243,8 +247,4 @@ export function changeTooLarge(bytes: number): Refusal {
 
 function sizeOf(change: BufferedChange | undefined): number {
   return change === undefined ? 0 : change.path.length + (change.bytes?.length ?? 0)
-}
-
-function storedValue<V>(row: Uint8Array): Stored<V> {
-  return { value: unpackValue(withoutStamp(row)) as V, serial: stampOf(row) }
 }

@@ -59,7 +59,7 @@ async function noteNamedBlobs(fresh: Database): Promise<void> {
   for await (const rows of fresh.batches({ gte: keyRow(from), lt: keyRow(to) })) {
     const notes: RowOperation[] = []
     for (const [row, bytes] of rows) {
-      const link = scanned<LinkValue | null>(nameOfKeyRow(row), bytes)
+      const link = scanned<LinkValue | null>(nameOfKeyRow(row), bytes, () => undefined)
       const { path } = keys.link(keys.link.params(link.segments))
       if (!isContent(link.value)) continue
       const { sha256, size } = link.value

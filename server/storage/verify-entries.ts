@@ -5,7 +5,7 @@ import { type EntrySlices, sliceEntry } from '#log-format/entry-slices.js'
 import { NO_SERIAL, nextSerial, type Serial } from '#log-format/serial.js'
 import type { Database } from './database.js'
 import type { Projection } from './projection.js'
-import { foldBatch, type HeadRowMap } from './rebuild.js'
+import { BatchFold } from './rebuild.js'
 import { ENTRY_ROWS, entryRow, HEAD_DIGEST_ROW, serialOfEntryRow } from './rows.js'
 import type { VerifyTools } from './verify-report.js'
 
@@ -20,6 +20,7 @@ interface EntriesInput extends VerifyTools {
 export async function verifyEntries(input: EntriesInput): Promise<{ readonly entries: number; readonly head: Serial }> {
   const { db, fresh, projections, report, progress } = input
   const chain = new ChainCheck((message) => report({ subject: 'entry', message }))
+  const fold = new BatchFold(fresh, projections, (serial) => db.get(entryRow(serial)))
   let entries = 0
   for await (const rows of db.batches(ENTRY_ROWS)) {
     const batch: EntrySlices[] = []
@@ -31,16 +32,13 @@ export async function verifyEntries(input: EntriesInput): Promise<{ readonly ent
         batch.push({ ...sliceEntry(bytes), serial })
       }
     }
-    const { operations } = await foldBatch({ db: fresh, batch, projections, unwritten: NOTHING })
-    await fresh.write(operations, { sync: false })
+    await fresh.write(await fold.batch(batch), { sync: false })
     entries += rows.length
     progress({ phase: 'entries', done: entries })
   }
   chain.end(db.get(HEAD_DIGEST_ROW))
   return { entries, head: chain.newest }
 }
-
-const NOTHING: HeadRowMap = new Map()
 
 function serialOf(row: string): Serial | undefined {
   const serial = Number(row.slice(1))

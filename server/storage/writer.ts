@@ -7,10 +7,10 @@ import { scanMsgpack } from '#log-format/msgpack-scan.js'
 import { nextSerial, type Serial } from '#log-format/serial.js'
 import type { Database, RowOperation } from './database.js'
 import type { EntryStore, StoredEntry } from './entry-store.js'
-import { foldEntry, type TouchedKey } from './fold.js'
+import { Fold, type FoldedRows, type HeadRows, locateChanges, type TouchedKey } from './fold.js'
 import { PendingRows } from './pending-rows.js'
 import type { Projection } from './projection.js'
-import { keyRow } from './rows.js'
+import { entryRow, keyRow } from './rows.js'
 import { changeTooLarge, OpenTransaction, type Recorded, type Transaction } from './transaction.js'
 import { secretOperation, type Vault } from './vault.js'
 
@@ -69,6 +69,8 @@ export class Writer {
   readonly #options: WriterOptions
   readonly #turns: Turn[] = []
   readonly #pending: PendingRows
+  readonly #fold: Fold
+  readonly #head: HeadRows
   /** The head after everything sealed. */
   #sealed: ChainHead
   #open: Batch | undefined
@@ -82,6 +84,12 @@ export class Writer {
     this.#options = options
     this.#sealed = options.entries.head
     this.#pending = new PendingRows()
+    this.#fold = new Fold(options.projections)
+    const { db } = options
+    this.#head = {
+      row: (name) => (this.#pending.row(name) ?? { bytes: db.get(keyRow(name)) }).bytes,
+      entryAt: (serial) => this.#pending.entryAt(serial) ?? db.get(entryRow(serial)),
+    }
   }
 
   transact<T>(origin: Origin, turn: (tx: Transaction) => Promise<T>): Promise<Committed<T>> {
@@ -158,7 +166,6 @@ export class Writer {
   }
 
   #seal(origin: Origin, { mutation, changes, secrets }: Recorded): void {
-    const { db, projections } = this.#options
     const parent = this.#sealed
     const entry: Entry = {
       ...origin,
@@ -174,7 +181,9 @@ export class Writer {
     }
     scanMsgpack(bytes, 1) // nothing enters the log that its readers would reject
 
-    const folded = foldEntry(sliceEntry(bytes), { row: (name) => this.#headRow(db, name) }, projections)
+    const located = locateChanges(sliceEntry(bytes))
+    const folded: FoldedRows = { operations: [], rows: new Map() }
+    this.#fold.entry(located, this.#head, folded)
     const batch = (this.#open ??= {
       entries: [],
       operations: [],
@@ -183,6 +192,7 @@ export class Writer {
       head: parent,
       bytes: 0,
     })
+    this.#pending.setEntry(entry.serial, bytes)
     for (const [name, row] of folded.rows) this.#pending.setRow(name, row, entry.serial)
     for (const [name, secret] of secrets) {
       batch.operations.push(secretOperation(name, secret))
@@ -190,15 +200,10 @@ export class Writer {
     }
     for (const operation of folded.operations) batch.operations.push(operation)
     batch.entries.push({ serial: entry.serial, bytes })
-    batch.committed.push({ serial: entry.serial, touched: folded.touched })
+    batch.committed.push({ serial: entry.serial, touched: located.changes })
     batch.bytes += bytes.length
     batch.head = { serial: entry.serial, digest: entryDigest(parent.digest, bytes), time: entry.time, epoch: entry.epoch }
     this.#sealed = batch.head
-  }
-
-  #headRow(db: Database, name: string): Uint8Array | undefined {
-    const pending = this.#pending.row(name)
-    return pending === undefined ? db.get(keyRow(name)) : pending.bytes
   }
 
   /** Writes the open batch unless another is being written; goes on with the one that filled meanwhile. */

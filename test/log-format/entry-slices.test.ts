@@ -39,12 +39,19 @@ test('slices hold what decoding gives, and the value bytes of packing it again',
       const { serial, time, actor, mutation, changes } = decodeEntry(bytes)
       expect(namesInSlice(packValue(mutation))).toEqual(namesInMutation(mutation))
       expect(readEntryHead(bytes)).toEqual({ serial, time, actor, mutation })
-      expect(sliceEntry(bytes)).toEqual({
+      const slices = sliceEntry(bytes)
+      for (const { valueBytes, offset } of slices.changes) {
+        expect(offset === undefined).toBe(valueBytes === undefined)
+        if (valueBytes !== undefined) expect(Buffer.compare(bytes.subarray(offset).subarray(0, valueBytes.length), valueBytes)).toBe(0)
+      }
+      expect(slices).toEqual({
         serial,
         time,
+        length: bytes.length,
         mutationBytes: packValue(mutation),
         changes: changes.map((change) => ({
           path: change.path,
+          offset: change.value === undefined ? undefined : (expect.any(Number) as number),
           valueBytes: change.value === undefined ? undefined : packValue(change.value),
         })),
       })
