@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import StreamZip from 'node-stream-zip'
+import type StreamZip from 'node-stream-zip'
 import { docsPathOf, hasDocsList } from '#server/packaging/docs-archive.js'
 import type { DiskBlobs } from '#server/storage/disk-blobs.js'
 
@@ -53,7 +53,8 @@ export class OpenDocs {
 
   static async #read(path: string): Promise<OpenDocs | NoDocs> {
     // Names are looked up in a map and never meet the disk, so they may be any.
-    const zip = new StreamZip({ file: path, storeEntries: false, skipEntryNameValidation: true, chunkSize: LIST_PIECE_BYTES })
+    const { default: Zip } = await import('node-stream-zip')
+    const zip = new Zip({ file: path, storeEntries: false, skipEntryNameValidation: true, chunkSize: LIST_PIECE_BYTES })
     const files = new Map<string, StreamZip.ZipEntry>()
     let listedBytes = 0
     zip.on('entry', (entry) => {

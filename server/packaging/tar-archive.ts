@@ -1,6 +1,6 @@
 import { pipeline } from 'node:stream'
 import { createGunzip } from 'node:zlib'
-import { extract, type Extract } from 'tar-stream'
+import type { Extract } from 'tar-stream'
 import { type ArchiveSource, streamOf } from './archive-source.js'
 import { BrokenArchive } from './broken-archive.js'
 
@@ -24,6 +24,7 @@ export interface TarLimits {
  */
 export async function findInTarGz(source: ArchiveSource, wanted: (path: string) => boolean, limits: TarLimits): Promise<Buffer | undefined> {
   const { maxInflatedBytes = MAX_INFLATED_BYTES, limitBytes, signal } = limits
+  const { extract } = await import('tar-stream')
   const file = streamOf(source, signal)
   let packed = 0
   const entries = extract(EXTRACT_OPTIONS)

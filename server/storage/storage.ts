@@ -167,6 +167,7 @@ export class Storage implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing = true
     await this.#writer.idle()
+    await this.#db.flush() // the next start then has no write-ahead file to read again
     await this.#db.close()
   }
 

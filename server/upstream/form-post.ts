@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
-import got, { RequestError } from 'got'
+import type { RequestError } from 'got'
 import { Refusal } from '#log-format/api/refusal.js'
 import type { TargetHosts } from './target-hosts.js'
 
@@ -44,6 +44,7 @@ const TIMEOUTS = { lookup: 10_000, connect: 15_000, secureConnect: 15_000, socke
 export async function postForm(post: FormPost): Promise<PostReply> {
   const { url, username, password, userAgent, hosts, signal } = post
   hosts.check(url)
+  const { got } = await import('got') // most servers never push elsewhere: it is 150 ms of a start
   const { contentType, contentLength, body } = multipart(post)
   const request = got.stream(url, {
     method: 'POST',
@@ -91,10 +92,14 @@ async function readStart(stream: AsyncIterable<unknown>): Promise<string> {
 }
 
 function failureOf(error: unknown, url: URL): unknown {
-  if (!(error instanceof RequestError)) return error
+  if (!isRequestError(error)) return error
   const { cause, code } = error
   if (cause instanceof Refusal) return cause
   return new Refusal('upstream-failed', `${url.host} could not be reached (${code})`)
+}
+
+function isRequestError(error: unknown): error is RequestError {
+  return error instanceof Error && 'code' in error && 'options' in error
 }
 
 /** RFC 7578; its length is known before it is read. */
