@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
 import type { IndexRef } from '#server/commands/lookups.js'
+import { utf8Bytes } from '#server/packaging/page-bytes.js'
 import { CLOSE_PROJECT_HTML, openProjectHtml, renderFileHtml } from '#server/packaging/simple-html.js'
 import { CLOSE_PROJECT_JSON, JSON_SEPARATOR, openProjectJson, renderFileJson } from '#server/packaging/simple-json.js'
 import type { FileRun } from '#server/stages/live-project.js'
 import type { Contribution } from '#server/stages/live-pages.js'
-import { compareProjectVersions, type ProjectFile, type ProjectVersion, simpleFile } from '#server/stages/project-files.js'
+import { compareProjectVersions, type ProjectVersion, simpleFile } from '#server/stages/project-files.js'
 import type { SimpleAnswer } from './negotiate.js'
 import { type PageBody, pageBody } from './page-body.js'
 
@@ -52,7 +53,7 @@ export function renderProjectPage(input: ProjectPageInput): PageBody {
     ? openProjectJson({ name: project, versions: mergedVersions(contributions) })
     : openProjectHtml({ title: `${ref.user}/${ref.index}: links for ${project}` })
   const foot = isJson ? CLOSE_PROJECT_JSON : CLOSE_PROJECT_HTML
-  return pageBody([Buffer.from(head), ...pieces, Buffer.from(foot)])
+  return pageBody([utf8Bytes(head), ...pieces, utf8Bytes(foot)])
 }
 
 /** Strong, and the same wherever the same data is shown the same way. `serials` are those of all it rests on. */
@@ -70,12 +71,13 @@ function renderRun(input: ProjectPageInput, { ref, snapshot }: Contribution, run
   if (known !== undefined) return known
 
   const owner = { name: `${ref.user}/${ref.index}`, folderUrl }
-  const render = (file: ProjectFile): string => {
-    const versionYanked = snapshot.versions.get(file.version)?.yanked
-    const simple = simpleFile(file, { ...owner, versionYanked })
-    return isJson ? renderFileJson(simple) : renderFileHtml(simple)
+  let text = ''
+  for (const file of run.files) {
+    const simple = simpleFile(file, owner, snapshot.versions.get(file.version)?.yanked)
+    if (isJson) text += text === '' ? renderFileJson(simple) : JSON_SEPARATOR + renderFileJson(simple)
+    else text += renderFileHtml(simple)
   }
-  const bytes = Buffer.from(run.files.map(render).join(isJson ? JSON_SEPARATOR : ''))
+  const bytes = utf8Bytes(text)
   if (run.rendered.size >= MOST_RENDERINGS) run.rendered.clear()
   run.rendered.set(key, bytes)
   return bytes

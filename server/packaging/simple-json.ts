@@ -7,6 +7,7 @@ import {
   type ProjectStatus,
   type SimpleFile,
 } from './simple-page.js'
+import { utcTime } from './utc-time.js'
 
 /** What stands before the files of a project page. */
 export type ProjectJsonHead = Omit<ProjectPage, 'files'>
@@ -40,7 +41,7 @@ export function renderFileJson(file: SimpleFile): string {
   if (file.requiresPython) written += `,"requires-python":${quote(file.requiresPython)}`
   if (file.size !== undefined) written += `,"size":${file.size}`
   // PEP 700: RFC 3339 in UTC.
-  if (file.uploadTime !== undefined) written += `,"upload-time":"${new Date(file.uploadTime).toISOString()}"`
+  if (file.uploadTime !== undefined) written += `,"upload-time":"${utcTime(file.uploadTime)}"`
   if (file.yanked !== undefined) written += `,"yanked":${yanked(file.yanked)}`
   if (file.coreMetadata !== undefined) {
     const stated = coreMetadata(file.coreMetadata)

@@ -4,6 +4,7 @@ import type { ProjectRef } from '#server/commands/lookups.js'
 import { versionSortKey } from '#server/packaging/version.js'
 import type { TouchedKey } from '#server/storage/fold.js'
 import type { Reader } from '#server/storage/reader.js'
+import { linkFields } from './link-fields.js'
 import {
   compareFiles,
   compareProjectVersions,
@@ -127,7 +128,7 @@ async function applyChanges(
     if (family !== keys.link.family) continue
     const versionKey = versions.get(version)?.key ?? versionSortKey(version)
     const link = await reader.get(keys.link(keys.link.params(segments)))
-    const file = link && projectFile(basename, version, versionKey, link)
+    const file = link && projectFile(basename, version, versionKey, linkFields(link))
     const place = { version, versionKey, basename }
     const next = replaceFile(runs, place, file)
     runs = next.runs

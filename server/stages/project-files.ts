@@ -1,9 +1,9 @@
 import { keys } from '#log-format/keys.js'
-import type { LinkValue } from '#log-format/values.js'
 import type { ProjectRef } from '#server/commands/lookups.js'
 import type { SimpleFile } from '#server/packaging/simple-page.js'
 import { versionSortKey } from '#server/packaging/version.js'
 import type { Reader } from '#server/storage/reader.js'
+import { type LinkFields, readLinkFields } from './link-fields.js'
 
 /** A version of one project on one index, as far as pages tell of it. */
 export interface ProjectVersion {
@@ -43,21 +43,34 @@ export async function readProjectFiles(reader: Reader, ref: ProjectRef): Promise
   if ((await reader.get(keys.project(ref))) === undefined) return undefined
 
   const versions = new Map<string, ProjectVersion>()
-  for await (const batch of reader.scanBatches(keys.version.under(user, index, project))) {
+  for await (const { segments, value } of reader.scan(keys.version.under(user, index, project))) {
+    const version = segments[3] ?? ''
+    versions.set(version, { version, key: versionSortKey(version), yanked: value.yanked })
+  }
+  const files: ProjectFile[][] = []
+  let last = ''
+  for await (const batch of reader.scanBatches(keys.link.under(user, index, project), readLinkFields)) {
     for (const { segments, value } of batch) {
-      const version = segments[3] ?? ''
-      versions.set(version, { version, key: versionSortKey(version), yanked: value.yanked })
+      const [, , , version = '', basename = ''] = segments
+      const known = versions.get(version)
+      // The text that the versions have, so that not each file keeps one of its own.
+      const file = projectFile(basename, known?.version ?? version, known?.key, value)
+      if (file === undefined) continue
+      if (files.length === 0 || version !== last) files.push([])
+      files.at(-1)?.push(file)
+      last = version
     }
   }
-  const files: ProjectFile[] = []
-  for await (const batch of reader.scanBatches(keys.link.under(user, index, project))) {
-    for (const { segments, value } of batch) {
-      const version = segments[3] ?? ''
-      const file = projectFile(segments[4] ?? '', version, versions.get(version)?.key, value)
-      if (file !== undefined) files.push(file)
-    }
+  return { files: inOrder(files), versions }
+}
+
+/** Files of one version come together and mostly in order, so that there is little to sort. */
+function inOrder(files: ProjectFile[][]): ProjectFile[] {
+  for (const group of files) {
+    if (group.some((file, at) => at > 0 && compareTexts(group[at - 1]?.basename ?? '', file.basename) > 0)) group.sort(compareFiles)
   }
-  return { files: files.sort(compareFiles), versions }
+  const first = (group: readonly ProjectFile[]): FileOrder => group[0] ?? { version: '', versionKey: '', basename: '' }
+  return files.sort((a, b) => compareFiles(first(a), first(b))).flat()
 }
 
 /** The file that a link stands for; undefined for documentation and tox results. */
@@ -65,21 +78,11 @@ export function projectFile(
   basename: string,
   version: string,
   versionKey: string | undefined,
-  link: LinkValue,
+  { rel, dir, sha256, size, time, requiresPython, yanked, coreMetadata }: LinkFields,
 ): ProjectFile | undefined {
-  if (link.rel !== 'releasefile') return undefined
-  return {
-    basename,
-    version,
-    versionKey: versionKey ?? versionSortKey(version),
-    dir: link.dir,
-    sha256: link.sha256,
-    size: link.size,
-    time: link.time,
-    requiresPython: link.requiresPython,
-    yanked: link.yanked,
-    coreMetadata: link.coreMetadata?.sha256,
-  }
+  if (rel !== 'releasefile') return undefined
+  const key = versionKey ?? versionSortKey(version)
+  return { basename, version, versionKey: key, dir, sha256, size, time, requiresPython, yanked, coreMetadata }
 }
 
 /** What the order of files goes by. */
@@ -102,12 +105,15 @@ export function compareTexts(a: string, b: string): number {
 /** Stands in a URL as it is. */
 const PLAIN = /^[\w.-]*$/
 
-/** The file as a simple page has it. `folderUrl` is the URL of the owning index, with a slash behind. */
-export function simpleFile(
-  file: ProjectFile,
-  owner: { readonly name: string; readonly folderUrl: string; readonly versionYanked: string | undefined },
-): SimpleFile {
-  const yanked = file.yanked ?? owner.versionYanked
+/** The index that a file on a page belongs to. `folderUrl` is its URL, with a slash behind. */
+export interface FileOwner {
+  readonly name: string
+  readonly folderUrl: string
+}
+
+/** The file as a simple page has it; `versionYanked` is what its version says of itself. */
+export function simpleFile(file: ProjectFile, owner: FileOwner, versionYanked: string | undefined): SimpleFile {
+  const yanked = file.yanked ?? versionYanked
   return {
     filename: file.basename,
     url: `${owner.folderUrl}+f/${file.dir}/${PLAIN.test(file.basename) ? file.basename : encodeURIComponent(file.basename)}`,

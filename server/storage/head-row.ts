@@ -56,6 +56,15 @@ export function valueBytesOf(row: Uint8Array, entryAt: EntryAt): Uint8Array {
   return entry.subarray(offset, offset + place.getUint32(5))
 }
 
+/** Makes something of the msgpack of a value, which goes from `start` to the end of the bytes. */
+export type ReadValue<T> = (bytes: Uint8Array, start: number) => T
+
+/** Reads the value of a row, wherever it is kept. */
+export function readValue<T>(row: Uint8Array, entryAt: EntryAt, read: ReadValue<T>): T {
+  if (row[SERIAL_BYTES] !== PLACE_TAG) return read(row, SERIAL_BYTES)
+  return read(valueBytesOf(row, entryAt), 0)
+}
+
 export function valueOf(row: Uint8Array, entryAt: EntryAt): JsonValue {
   return unpackValue(valueBytesOf(row, entryAt))
 }

@@ -1,9 +1,10 @@
+import { unpackValue } from '#log-format/codec.js'
 import type { Key, KeyRange } from '#log-format/key-pattern.js'
 import type { Serial } from '#log-format/serial.js'
 import type { Stored } from '#log-format/values.js'
 import type { Database } from './database.js'
-import { type EntryAt, storedIn } from './head-row.js'
-import { mergeAt, scanned } from './past-scan.js'
+import { type EntryAt, type ReadValue, storedIn } from './head-row.js'
+import { mergeAt, scannedAs } from './past-scan.js'
 import { type ChangedKeys, RecentChanges } from './recent-changes.js'
 import type { Reader, ScannedKey } from './reader.js'
 import {
@@ -50,7 +51,7 @@ export class Keyspace {
       get: async (key) => (await this.#find(key, serial))?.value,
       find: (key) => this.#find(key, serial),
       scan: (range) => this.#scan(range, serial),
-      scanBatches: (range) => this.#scanBatches(range, serial),
+      scanBatches: (range, read) => this.#scanBatches(range, serial, read),
       formerValues: (key) => this.#formerValues(key, serial),
       existed: async (key) =>
         (await this.#find(key, serial)) !== undefined || (await this.#oldRowUpTo(keyName(key.family, key.segments), serial)) !== undefined,
@@ -85,16 +86,16 @@ export class Keyspace {
   }
 
   async *#scan<V>(range: KeyRange<V>, serial: Serial): AsyncGenerator<ScannedKey<V>> {
-    for await (const batch of this.#scanBatches(range, serial)) yield* batch
+    for await (const batch of this.#scanBatches(range, serial, (bytes, start) => unpackValue(bytes.subarray(start)) as V)) yield* batch
   }
 
-  async *#scanBatches<V>(range: KeyRange<V>, serial: Serial): AsyncGenerator<readonly ScannedKey<V>[]> {
+  async *#scanBatches<T>(range: KeyRange<unknown>, serial: Serial, read: ReadValue<T>): AsyncGenerator<readonly ScannedKey<T>[]> {
     const { from, to } = nameRange(range.family, range.segments)
     const settled = this.#recent.newest <= serial
     const heads = { gte: keyRow(from), lt: keyRow(to) }
     if (settled) {
       for await (const rows of this.#db.batches(heads)) {
-        yield rows.map(([row, bytes]) => scanned<V>(nameOfKeyRow(row), bytes, this.#entryAt))
+        yield rows.map(([row, bytes]) => scannedAs(nameOfKeyRow(row), bytes, this.#entryAt, read))
       }
       return
     }
@@ -102,7 +103,7 @@ export class Keyspace {
     const current = this.#db.cursor(heads)
     const old = this.#db.cursor({ gte: `o${from}`, lt: `o${to}` })
     try {
-      yield* mergeAt<V>({ current, old, from, serial, entryAt: this.#entryAt })
+      yield* mergeAt({ current, old, from, serial, entryAt: this.#entryAt, read })
     } finally {
       await Promise.all([current.close(), old.close()])
     }

@@ -1,6 +1,6 @@
 import type { Serial } from '#log-format/serial.js'
 import type { RowCursor } from './database.js'
-import { type EntryAt, storedIn } from './head-row.js'
+import { type EntryAt, type ReadValue, readValue, storedIn } from './head-row.js'
 import { compareNames } from './name-order.js'
 import type { ScannedKey } from './reader.js'
 import {
@@ -17,7 +17,7 @@ import {
 const STEPS_BEFORE_SEEK = 8
 const KEYS_AT_A_TIME = 500
 
-export interface PastScan {
+export interface PastScan<T> {
   /** Head rows of the names from `from` on. */
   readonly current: RowCursor
   /** Old rows of the same names, seen no earlier than the head rows. */
@@ -25,11 +25,12 @@ export interface PastScan {
   readonly from: string
   readonly serial: Serial
   readonly entryAt: EntryAt
+  readonly read: ReadValue<T>
 }
 
 /** Merges head rows with old rows, both in order of names, into what stood at the serial. */
-export async function* mergeAt<V>({ current, old, from, serial, entryAt }: PastScan): AsyncGenerator<readonly ScannedKey<V>[]> {
-  let batch: ScannedKey<V>[] = []
+export async function* mergeAt<T>({ current, old, from, serial, entryAt, read }: PastScan<T>): AsyncGenerator<readonly ScannedKey<T>[]> {
+  let batch: ScannedKey<T>[] = []
   for (;;) {
     const head = current.held() ?? (await current.peek())
     const past = old.held() ?? (await old.peek())
@@ -40,14 +41,14 @@ export async function* mergeAt<V>({ current, old, from, serial, entryAt }: PastS
     if (head !== undefined && headName !== undefined && comesFirst(headName, pastName)) {
       current.advance()
       if (stampOf(head[1]) <= serial) {
-        batch.push(scanned(headName, head[1], entryAt))
+        batch.push(scannedAs(headName, head[1], entryAt, read))
         if (pastName === headName) await skipName(old, headName)
       }
     } else if (pastName !== undefined) {
       const row = await oldRowAt(old, pastName, serial)
       // The rows of a name that is itself the start of the range lie in it, the name does not.
       const inRange = pastName.length >= from.length
-      if (inRange && row !== undefined && stampOf(row) > serial) batch.push(scanned(pastName, withoutStamp(row), entryAt))
+      if (inRange && row !== undefined && stampOf(row) > serial) batch.push(scannedAs(pastName, withoutStamp(row), entryAt, read))
       await skipName(old, pastName)
     }
     if (batch.length >= KEYS_AT_A_TIME) {
@@ -61,6 +62,11 @@ export async function* mergeAt<V>({ current, old, from, serial, entryAt }: PastS
 /** A key out of its head row, or out of what was its head row. */
 export function scanned<V>(name: string, row: Uint8Array, entryAt: EntryAt): ScannedKey<V> {
   return { segments: segmentsOfName(name), ...storedIn<V>(row, entryAt) }
+}
+
+/** The same of a value that is not built whole. */
+export function scannedAs<T>(name: string, row: Uint8Array, entryAt: EntryAt, read: ReadValue<T>): ScannedKey<T> {
+  return { segments: segmentsOfName(name), value: readValue(row, entryAt, read), serial: stampOf(row) }
 }
 
 function comesFirst(headName: string, pastName: string | undefined): boolean {

@@ -15,8 +15,12 @@ export interface Reader {
   find<V>(key: Key<V>): Promise<Stored<V> | undefined>
   /** In the byte order of the segments. */
   scan<V>(range: KeyRange<V>): AsyncIterable<ScannedKey<V>>
-  /** The same in batches of any size: a step for each key costs more than to read it. */
-  scanBatches<V>(range: KeyRange<V>): AsyncIterable<readonly ScannedKey<V>[]>
+  /**
+   * The same in batches of any size, with what `read` makes of the msgpack of
+   * each value, which goes from `start` to the end: for many keys, a step for each and the whole of a value cost
+   * more than what is wanted of it.
+   */
+  scanBatches<T>(range: KeyRange<unknown>, read: (bytes: Uint8Array, start: number) => T): AsyncIterable<readonly ScannedKey<T>[]>
   /** Values that the key had before this serial and has no more, the newest first. */
   formerValues<V>(key: Key<V>): AsyncIterable<V>
   /** Whether the key had a value at this serial or at any before it. */

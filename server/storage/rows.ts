@@ -63,7 +63,15 @@ export function nameOfOldRow(row: string): string {
 }
 
 export function segmentsOfName(name: string): string[] {
-  return name.split('\0').slice(1)
+  const segments: string[] = []
+  let start = name.indexOf('\0') + 1
+  if (start === 0) return segments
+  for (let end = name.indexOf('\0', start); end >= 0; end = name.indexOf('\0', start)) {
+    segments.push(name.slice(start, end))
+    start = end + 1
+  }
+  segments.push(name.slice(start))
+  return segments
 }
 
 /** Names that start with these segments: from, and up to but not including. */

@@ -7,9 +7,9 @@ import type { Mutation } from '#log-format/mutation.js'
 import { nextSerial, type Serial } from '#log-format/serial.js'
 import type { JsonValue, Stored } from '#log-format/values.js'
 import type { Database } from './database.js'
-import { type EntryAt, storedIn, valueBytesOf } from './head-row.js'
+import { type EntryAt, type ReadValue, storedIn, valueBytesOf } from './head-row.js'
 import { compareNames } from './name-order.js'
-import { scanned } from './past-scan.js'
+import { scanned, scannedAs } from './past-scan.js'
 import type { Reader, ScannedKey } from './reader.js'
 import {
   endOfOldRows,
@@ -104,6 +104,10 @@ export class OpenTransaction implements Transaction {
   }
 
   async *scan<V>(range: KeyRange<V>): AsyncGenerator<ScannedKey<V>> {
+    for await (const [name, row] of this.#rows(range)) yield scanned<V>(name, row, this.#entryAt)
+  }
+
+  async *#rows(range: KeyRange<unknown>): AsyncGenerator<readonly [name: string, row: Uint8Array]> {
     this.#assertOpen()
     const { from, to } = nameRange(range.family, range.segments)
     // Taken before the cursor opens: what a commit moves into the database meanwhile is in both.
@@ -120,10 +124,10 @@ export class OpenTransaction implements Transaction {
         if (over !== undefined && (name === undefined || compareNames(over[0], name) <= 0)) {
           next += 1
           if (over[0] === name) cursor.advance()
-          if (over[1] !== undefined) yield scanned(over[0], over[1], this.#entryAt)
+          if (over[1] !== undefined) yield [over[0], over[1]]
         } else if (row !== undefined && name !== undefined) {
           cursor.advance()
-          yield scanned(name, row[1], this.#entryAt)
+          yield [name, row[1]]
         }
       }
     } finally {
@@ -141,8 +145,8 @@ export class OpenTransaction implements Transaction {
     }
   }
 
-  async *scanBatches<V>(range: KeyRange<V>): AsyncGenerator<readonly ScannedKey<V>[]> {
-    for await (const key of this.scan(range)) yield [key]
+  async *scanBatches<T>(range: KeyRange<unknown>, read: ReadValue<T>): AsyncGenerator<readonly ScannedKey<T>[]> {
+    for await (const key of this.#rows(range)) yield [scannedAs(...key, this.#entryAt, read)]
   }
 
   set<V>(key: Key<V>, value: V): void {

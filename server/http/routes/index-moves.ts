@@ -11,6 +11,7 @@ import type { RawSettings } from '#server/commands/index-settings.js'
 import { indexName, type IndexRef } from '#server/commands/lookups.js'
 import { renameIndex } from '#server/commands/renames.js'
 import type { Reader } from '#server/storage/reader.js'
+import { readLinkFields } from '#server/stages/link-fields.js'
 import type { Deps } from '../deps.js'
 import { HeldBlobs } from '../held-blobs.js'
 import type { JsonObject } from '../json-body.js'
@@ -75,7 +76,7 @@ function sourceOf(value: JsonValue | undefined): { readonly source: IndexRef; re
 
 async function blobsOf(reader: Reader, { user, index }: IndexRef): Promise<ReadonlySet<string>> {
   const found = new Set<string>()
-  for await (const batch of reader.scanBatches(keys.link.under(user, index))) {
+  for await (const batch of reader.scanBatches(keys.link.under(user, index), readLinkFields)) {
     for (const { value } of batch) found.add(value.sha256)
   }
   return found
