@@ -64,11 +64,10 @@ export class PasswordHasher {
    */
   async verify(verifier: string | undefined, password: string): Promise<boolean> {
     if (!password.isWellFormed() || isTooLong(password)) return false
+    const digest = createHmac('sha256', this.#cacheKey).update(`${verifier ?? ''}\0${password}`).digest('base64')
+    if (this.#successes.get(digest) === true) return true
     const usable = verifier !== undefined && isPasswordVerifier(verifier)
     const against = usable ? verifier : this.#dummy
-
-    const digest = createHmac('sha256', this.#cacheKey).update(`${against}\0${password}`).digest('base64')
-    if (this.#successes.get(digest) === true) return true
     const matches = await this.#takeTurn(() => verify(against, password))
     if (!matches || !usable) return false
     this.#successes.set(digest, true)

@@ -1,4 +1,5 @@
-import { mkdir, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, readFile, rm, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { Refusal } from '#log-format/api/refusal.js'
@@ -6,7 +7,8 @@ import { BlobPins } from './blob-pins.js'
 import type { BlobStat, BlobStore, ListedBlob, OpenBlob, PinnedBlob, ReceivedBlob, ReceiveOptions } from './blob-store.js'
 import { ContentHasher } from './content-hash.js'
 import { FolderSync } from './folder-sync.js'
-import { openBytes, openFile } from './open-blob.js'
+import { openFile } from './open-blob.js'
+import { ReceivedFile } from './received-file.js'
 import { streamChunks } from './stream-chunks.js'
 import { TempFile } from './temp-file.js'
 
@@ -28,6 +30,7 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
   /** By the first two digits; the folder exists, durably, when its promise resolves. */
   readonly #fanOut = new Map<string, Promise<FolderSync>>()
   readonly #pins = new BlobPins()
+  readonly #placing = new Map<string, Promise<void>>()
   readonly #hasher = new ContentHasher()
   #temps = 0
 
@@ -62,12 +65,12 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
     let pending: Buffer[] = []
     let pendingBytes = 0
     let small: readonly Buffer[] | undefined
-    const flush = async (): Promise<void> => {
+    const flush = (): Promise<void> => {
       const writing = temp.write(pending, pendingBytes)
       for (const chunk of pending) hash.update(chunk) // while the disk is busy
       pending = []
       pendingBytes = 0
-      await writing
+      return writing
     }
     try {
       for await (const chunk of chunks) {
@@ -77,9 +80,14 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
         pendingBytes += chunk.length
         if (pendingBytes >= WRITE_BYTES) await flush()
       }
-      if (size < WRITE_BYTES) small = pending
-      if (pendingBytes > 0 || size === 0) await flush()
-      temp.sync().catch(() => undefined) // while the caller looks into the file; a commit awaits it and hears of a failure
+      // The disk goes on while the caller looks into the content; a commit hears of a failure.
+      if (size < WRITE_BYTES) {
+        small = pending
+        void flush()
+      } else {
+        if (pendingBytes > 0) await flush()
+        temp.sync().catch(() => undefined)
+      }
     } catch (error) {
       await temp.remove()
       throw storageError(error)
@@ -179,21 +187,45 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
     return join(this.#folder, TEMP_FOLDER, String(this.#temps))
   }
 
-  /**
-   * Replaces a blob that is there already: the same bytes, known to be durable,
-   * without having to find out whether those were, or whether they are damaged.
-   */
+  /** Those of one content take turns, as each looks at what there is. */
   async #place(temp: TempFile, sha256: string): Promise<Disposable> {
     const pin = this.#pins.pin(sha256)
+    const before = this.#placing.get(sha256)
+    const placed = this.#placeAfter(before, temp, sha256)
+    this.#placing.set(sha256, placed)
     try {
-      const [subfolder] = await Promise.all([this.#subfolder(sha256.slice(0, 2)), temp.sync()])
-      await this.#pins.settled(sha256)
-      await rename(temp.path, this.path(sha256))
-      await subfolder.sync()
+      await placed
       return pin
     } catch (error) {
       pin[Symbol.dispose]()
       throw storageError(error)
+    } finally {
+      if (this.#placing.get(sha256) === placed) this.#placing.delete(sha256)
+    }
+  }
+
+  /**
+   * A blob that is there already is replaced: the same bytes, known to be
+   * durable, without having to find out whether those were, or whether they
+   * are damaged. One that is new gets its name first, so that bytes and name
+   * need only one commit of the file system's journal: what a crash leaves of
+   * it is named by no entry, and replaced when it comes again.
+   */
+  async #placeAfter(before: Promise<void> | undefined, temp: TempFile, sha256: string): Promise<void> {
+    const subfolder = await this.#subfolder(sha256.slice(0, 2))
+    await before?.catch(() => undefined)
+    await this.#pins.settled(sha256)
+    const path = this.path(sha256)
+    if (temp.isSynced || existsSync(path)) {
+      await temp.sync()
+      await temp.moveTo(path)
+      await subfolder.sync()
+    } else {
+      await temp.moveTo(path)
+      await Promise.all([temp.sync(), subfolder.sync()]).catch(async (error: unknown) => {
+        await rm(path, { force: true })
+        throw error
+      })
     }
   }
 
@@ -211,48 +243,6 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
     const made = await mkdir(path, { recursive: true })
     if (made !== undefined) await this.#folderSync.sync()
     return new FolderSync(path)
-  }
-}
-
-interface ReceivedParts {
-  readonly sha256: string
-  readonly size: number
-  readonly digests: ReceivedBlob['digests']
-  readonly temp: TempFile
-  /** All of it, if it was small enough to be held anyway. */
-  readonly chunks: readonly Buffer[] | undefined
-  /** Renames the file into place and returns the pin. */
-  readonly place: (temp: TempFile) => Promise<Disposable>
-}
-
-class ReceivedFile implements ReceivedBlob {
-  readonly sha256: string
-  readonly size: number
-  readonly digests: ReceivedBlob['digests']
-  readonly #parts: ReceivedParts
-  #placed: Promise<Disposable> | undefined
-
-  constructor(parts: ReceivedParts) {
-    this.sha256 = parts.sha256
-    this.size = parts.size
-    this.digests = parts.digests
-    this.#parts = parts
-  }
-
-  async open(): Promise<OpenBlob> {
-    const { chunks, temp } = this.#parts
-    return chunks === undefined ? openFile(temp.path) : openBytes(...chunks)
-  }
-
-  async commit(): Promise<void> {
-    this.#placed ??= this.#parts.place(this.#parts.temp)
-    await this.#placed
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    const pin = await this.#placed?.catch(() => undefined)
-    if (pin === undefined) await this.#parts.temp.remove()
-    else pin[Symbol.dispose]()
   }
 }
 

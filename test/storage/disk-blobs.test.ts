@@ -74,3 +74,25 @@ test('lists nothing that is not a blob', async () => {
   await writeFile(join(folder, '00', 'ff'.repeat(32)), 'in the wrong folder')
   for await (const blob of blobs.list()) throw new Error(`listed ${blob.sha256}`)
 })
+
+test('the same content many times at once is one blob, whoever comes first', async () => {
+  await using blobs = await DiskBlobs.open(folder)
+  const sizes = [3, 3, 300_000, 3, 300_000]
+  const received = await Promise.all(sizes.map((size) => blobs.receive(pieces(content(size), 65_536), { maxBytes: 900_000 })))
+  await Promise.all(received.map((blob) => blob.commit()))
+  await Promise.all(received.map((blob) => blob[Symbol.asyncDispose]()))
+  const listed: string[] = []
+  for await (const { sha256 } of blobs.list()) listed.push(sha256)
+  expect(listed.sort()).toEqual([sha256Of(content(3)), sha256Of(content(300_000))].sort())
+  for (const sha256 of listed) expect(await verifyBlob(blobs, sha256)).toBe('ok')
+  expect(await readdir(join(folder, '+tmp'))).toEqual([])
+})
+
+test('a small content that the disk did not take leaves nothing behind', async () => {
+  await using blobs = await DiskBlobs.open(folder)
+  await using received = await blobs.receive(pieces(content(5), 65_536), { maxBytes: 100 })
+  await rm(join(folder, '+tmp'), { recursive: true }) // so that it cannot be moved to its place
+  await expect(received.commit()).rejects.toThrow('ENOENT')
+  expect(await blobs.stat(received.sha256)).toBeUndefined()
+  await expect(blobs.receive(pieces(content(300_000), 65_536), { maxBytes: 900_000 })).rejects.toThrow('ENOENT')
+})
