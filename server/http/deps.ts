@@ -8,6 +8,7 @@ import type { Storage } from '#server/storage/storage.js'
 import type { TargetHosts } from '#server/upstream/target-hosts.js'
 import type { DocsArchives } from './docs-archives.js'
 import type { ChangeStreams } from './change-streams.js'
+import type { HotFiles } from './hot-files.js'
 import type { Metrics } from './metrics.js'
 import type { TrustedProxies } from './peers.js'
 import type { ProjectPages } from './project-pages.js'
@@ -45,6 +46,7 @@ export interface Deps {
   readonly pages: ProjectPages
   readonly files: PublicFiles
   readonly smallFiles: SmallFileCache
+  readonly hotFiles: HotFiles
   readonly docs: DocsArchives
   readonly outsideUrl: (request: IncomingMessage) => OutsideUrl
   readonly proxies: TrustedProxies

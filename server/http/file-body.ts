@@ -4,7 +4,10 @@ import type { BlobStore, OpenBlob } from '#server/storage/blob-store.js'
 import { type ByteRange, parseByteRange } from './byte-range.js'
 import { formatHttpDate, ifRangeMatches, isNotModified } from './caching.js'
 import { pumpFile } from './file-pump.js'
+import type { HotFiles } from './hot-files.js'
 import { SMALL_FILE_BYTES, type SmallFileCache } from './small-file-cache.js'
+
+const IDLE_TIMEOUT_MS = 120_000
 
 export interface FileBody {
   /** Names the blob and, quoted, is the ETag. */
@@ -19,6 +22,7 @@ export interface FileBody {
 export interface FileSource {
   readonly blobs: Pick<BlobStore, 'open'>
   readonly cache?: SmallFileCache
+  readonly hot?: HotFiles
   /** A client that takes nothing for so long is cut off; 120 s unless told otherwise. */
   readonly idleTimeoutMs?: number
 }
@@ -95,10 +99,16 @@ async function readSmall(file: FileBody, from: FileSource): Promise<Uint8Array> 
 }
 
 async function sendLarge(res: ServerResponse, head: Head, file: FileBody, range: ByteRange, from: FileSource): Promise<void> {
+  const content = from.hot?.get(file, () => from.blobs.open(file.sha256))
+  if (content !== undefined) {
+    res.setTimeout(from.idleTimeoutMs ?? IDLE_TIMEOUT_MS, () => res.destroy()) // counts only while the socket takes nothing
+    res.writeHead(head.status, head.headers).end(content.subarray(range.start, range.end))
+    return
+  }
   const blob = await openBlob(file, from)
   try {
     res.writeHead(head.status, head.headers)
-    await pumpFile(res, blob, range, from.idleTimeoutMs ?? 120_000)
+    await pumpFile(res, blob, range, from.idleTimeoutMs ?? IDLE_TIMEOUT_MS)
   } finally {
     await blob.close()
   }

@@ -7,6 +7,7 @@ import type { ChangeStreams } from './change-streams.js'
 import { EVENT_STREAM_TYPE } from './negotiate.js'
 import type { ProjectPages } from './project-pages.js'
 import type { PublicFiles } from './public-files.js'
+import type { HotFiles } from './hot-files.js'
 import type { SmallFileCache } from './small-file-cache.js'
 
 /** Parts of the server that count what they do. Looking at a count costs nothing: no folder is read for it. */
@@ -17,6 +18,7 @@ export interface MetricSources {
   readonly pages: ProjectPages
   readonly files: PublicFiles
   readonly smallFiles: SmallFileCache
+  readonly hotFiles: HotFiles
   readonly streams: ChangeStreams
   /** What the last sweep found; undefined until it is over. */
   readonly swept: () => SweepCounts | undefined
@@ -78,7 +80,7 @@ export class Metrics {
 }
 
 function addCounts(registry: Registry, sources: MetricSources): void {
-  const { storage, blobs, pages, files, smallFiles, streams, swept } = sources
+  const { storage, blobs, pages, files, smallFiles, hotFiles, streams, swept } = sources
   const counter = (name: string, help: string, read: () => number): void => {
     new Counter({
       name,
@@ -112,7 +114,7 @@ function addCounts(registry: Registry, sources: MetricSources): void {
   counter('devpi_page_cache_misses_total', 'Simple pages put together', () => pages.counts.misses)
   gauge('devpi_page_cache_bytes', 'Memory of cached pages', () => pages.bytes)
   counter('devpi_file_cache_hits_total', 'Small files answered out of the cache', () => files.hits)
-  gauge('devpi_file_cache_bytes', 'Memory of cached files', () => smallFiles.bytes)
+  gauge('devpi_file_cache_bytes', 'Memory of cached files', () => smallFiles.bytes + hotFiles.bytes)
   counter('devpi_blobs_received_total', 'Contents uploaded whole, whether they were kept or not', () => blobs.counts.received)
   counter('devpi_blob_received_bytes_total', 'Bytes of these contents', () => blobs.counts.receivedBytes)
   counter('devpi_blobs_removed_total', 'Contents that were removed', () => blobs.counts.removed)

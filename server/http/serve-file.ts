@@ -57,7 +57,7 @@ export async function serveFile(
     lastModifiedMs: served.lastModified,
     headers: { 'Cache-Control': isPublic ? FILE_CACHE_CONTROL : RESTRICTED_FILE_CACHE_CONTROL },
   }
-  const source = { blobs: served.blobs ?? keptBlobs(deps), cache: deps.smallFiles, idleTimeoutMs: deps.limits.idleTimeoutMs }
+  const source = { blobs: served.blobs ?? keptBlobs(deps), cache: deps.smallFiles, hot: deps.hotFiles, idleTimeoutMs: deps.limits.idleTimeoutMs }
   await sendFile(request, response, file, source)
   if (isPublic && reader === current) await deps.files.remember(request, { ref, project: served.project, file, reader })
 }

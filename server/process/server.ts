@@ -13,6 +13,7 @@ import { createApp } from '#server/http/app.js'
 import { ChangeStreams } from '#server/http/change-streams.js'
 import type { Deps, ProcessFacts } from '#server/http/deps.js'
 import { DocsArchives } from '#server/http/docs-archives.js'
+import { HotFiles } from '#server/http/hot-files.js'
 import { createListener } from '#server/http/listener.js'
 import { Metrics } from '#server/http/metrics.js'
 import { monitorsFrom } from '#server/http/monitors.js'
@@ -70,6 +71,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const node = { serverVersion: packageVersion(), uuid: storage.nodeId, primaryUuid: storage.nodeId }
   const pages = stack.use(new ProjectPages(storage, node))
   const smallFiles = new SmallFileCache({})
+  const hotFiles = stack.use(new HotFiles())
   const files = stack.use(new PublicFiles(storage, node, smallFiles))
   const streams = new ChangeStreams()
   let swept: SweepCounts | undefined
@@ -81,7 +83,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     pages,
     proxies,
     streams,
-    metrics: new Metrics({ serverVersion: node.serverVersion, storage, blobs, pages, files, smallFiles, streams, swept: () => swept }),
+    metrics: new Metrics({ serverVersion: node.serverVersion, storage, blobs, pages, files, smallFiles, hotFiles, streams, swept: () => swept }),
     isMonitor: monitorsFrom(config.metricsFrom, proxies),
     node,
     now,
@@ -95,6 +97,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
       now,
     }),
     smallFiles,
+    hotFiles,
     files,
     docs: stack.use(new DocsArchives(blobs)),
     outsideUrl: outsideUrls({ proxies, ...(config.outsideUrl !== undefined && { outsideUrl: config.outsideUrl }) }),

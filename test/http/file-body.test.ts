@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { isRefusal } from '#test/support/refusals.js'
 import { parseByteRange } from '#server/http/byte-range.js'
 import { type FileBody, type FileSource, sendFile } from '#server/http/file-body.js'
+import { HotFiles } from '#server/http/hot-files.js'
 import { SmallFileCache } from '#server/http/small-file-cache.js'
 import type { OpenBlob } from '#server/storage/blob-store.js'
 import { DiskBlobs } from '#server/storage/disk-blobs.js'
@@ -205,6 +206,20 @@ describe('sendFile', () => {
     test('behind the end is refused with the size', async () => {
       expect(await ask('GET', { Range: `bytes=${size}-` })).toMatchObject({ status: 416, headers: { 'content-range': `bytes */${size}` } })
     })
+  })
+
+  test('a file that many ask for is sent out of memory, whole and in ranges', async () => {
+    const bytes = content(1_500_000)
+    file = await store(bytes)
+    using hot = new HotFiles()
+    source = { blobs, hot }
+    while (hot.get(file, () => blobs.open(file.sha256)) === undefined) await ask('GET')
+    await blobs.delete(file.sha256) // so that nobody reads it from the disk
+    const whole = await ask('GET')
+    expect([whole.status, whole.headers['content-length'], whole.body.equals(bytes)]).toEqual([200, '1500000', true])
+    const part = await ask('GET', { Range: 'bytes=1000000-1400000' })
+    expect([part.status, part.body.equals(bytes.subarray(1_000_000, 1_400_001))]).toEqual([206, true])
+    expect((await ask('GET', { 'If-None-Match': `"${file.sha256}"` })).status).toBe(304)
   })
 
   test.each([100_000, 600_000])('a blob that is missing or has another size promises nothing (%d bytes)', async (size) => {

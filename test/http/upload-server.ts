@@ -17,6 +17,7 @@ import { ChangeStreams } from '#server/http/change-streams.js'
 import type { Deps } from '#server/http/deps.js'
 import { DocsArchives } from '#server/http/docs-archives.js'
 import { sendRefusal } from '#server/http/errors.js'
+import { HotFiles } from '#server/http/hot-files.js'
 import { Metrics } from '#server/http/metrics.js'
 import { trustProxies } from '#server/http/peers.js'
 import { ProjectPages } from '#server/http/project-pages.js'
@@ -131,6 +132,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
   const proxies = trustProxies([])
   const node = { serverVersion: '1', uuid: storage.nodeId, primaryUuid: storage.nodeId }
   const smallFiles = new SmallFileCache()
+  const hotFiles = new HotFiles()
   const pages = new ProjectPages(storage, node)
   const files = new PublicFiles(storage, node, smallFiles)
   const streams = new ChangeStreams()
@@ -140,7 +142,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     blobs,
     hasher,
     streams,
-    metrics: new Metrics({ serverVersion: '1', storage, blobs, pages, files, smallFiles, streams, swept: () => undefined }),
+    metrics: new Metrics({ serverVersion: '1', storage, blobs, pages, files, smallFiles, hotFiles, streams, swept: () => undefined }),
     isMonitor: () => true,
     proxies,
     node,
@@ -156,6 +158,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     }),
     pages,
     smallFiles,
+    hotFiles,
     files,
     docs: new DocsArchives(blobs),
     outsideUrl: outsideUrls({ proxies }),

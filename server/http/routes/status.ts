@@ -46,7 +46,7 @@ function machineJson({ facts }: Deps): MachineJson {
 }
 
 /** A few of those at `+metrics`. */
-function metrics({ storage, pages, smallFiles }: Deps): readonly StatusMetric[] {
+function metrics({ storage, pages, smallFiles, hotFiles }: Deps): readonly StatusMetric[] {
   const { batches, entries } = storage.writeCounts
   return [
     ['devpi_server_log_batches', 'counter', batches],
@@ -54,7 +54,7 @@ function metrics({ storage, pages, smallFiles }: Deps): readonly StatusMetric[] 
     ['devpi_server_page_cache_hits', 'counter', pages.counts.hits],
     ['devpi_server_page_cache_misses', 'counter', pages.counts.misses],
     ['devpi_server_page_cache_size', 'gauge', pages.bytes],
-    ['devpi_server_file_cache_size', 'gauge', smallFiles.bytes],
+    ['devpi_server_file_cache_size', 'gauge', smallFiles.bytes + hotFiles.bytes],
     ['devpi_server_memory_rss_bytes', 'gauge', process.memoryUsage.rss()],
   ]
 }
