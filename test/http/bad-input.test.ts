@@ -63,6 +63,7 @@ const TABLE: readonly Bad[] = [
   { what: 'a serial that is none', method: 'GET', path: '/nina/dev/+at/-1/+simple/', status: 404, says: /./ },
   { what: 'a serial beyond all numbers', method: 'GET', path: `/nina/dev/+at/${'9'.repeat(400)}/+simple/`, status: 404, says: /./ },
   { what: 'a method that is not there', method: 'DELETE', path: '/+status', status: 405, says: /only GET, HEAD/ },
+  { what: 'OPTIONS, also where a page is', method: 'OPTIONS', path: '/alice/dev/simple/hello', status: 405, says: /OPTIONS is not possible here/ },
   { what: 'an address that is not there', method: 'GET', path: '/nina/dev/demo/1.0/and/more', status: 404, says: /could not be found/ },
   { what: 'a login without password', method: 'POST', path: '/+login', body: '{"user":"nina"}', status: 400, says: /no user\/password/ },
   { what: 'a login with an object as user', method: 'POST', path: '/+login', body: '{"user":{},"password":"x"}', status: 400, says: /must be texts/ },

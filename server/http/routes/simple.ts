@@ -47,7 +47,10 @@ export function simpleRoutes(deps: Deps): SimpleRoutes {
       mount(router, `${root}/:project/refresh`, { post: (req, res) => refresh(deps, req, res) })
     } else {
       // Who asks for JSON means version `:project` of a project that is called simple.
-      router.get(`${root}/:project`, (req, res, next) => (wantsJson(req) ? next() : withSlash(deps, page)(req, res, next)))
+      router
+        .route(`${root}/:project`)
+        .get((req, res, next) => (wantsJson(req) ? next() : withSlash(deps, page)(req, res, next)))
+        .all((_req, _res, next) => next()) // or Express would answer OPTIONS by itself
     }
     const past = `/:user/:index/\\+at/:serial/${simple}`
     mount(router, `${past}{/}`, { get: withSlash(deps, (req, res) => sendList(deps, req, res, pastSerial(deps, req))) })
