@@ -99,7 +99,7 @@ const RULES: { readonly [A in Action]: (question: Question) => boolean } = {
 }
 
 /** The second column of the table: what an API token must be for. A token adds nothing to what its user may do. */
-const TOKEN_ACTION: { readonly [A in Action]: TokenAction } = {
+export const TOKEN_ACTION: { readonly [A in Action]: TokenAction } = {
   'user-create': 'admin',
   'user-modify': 'admin',
   'user-modify-password': 'admin',

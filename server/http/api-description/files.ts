@@ -1,0 +1,60 @@
+import { mapOf, type Noun, object, type Operation, ref, type Reply, result, text } from './description.js'
+import { removal, yank } from './projects.js'
+
+const PLACE: Pick<Operation, 'path' | 'routedAs'> = {
+  path: '/{user}/{index}/+f/{dirA}/{dirB}/{basename}',
+  routedAs: '/{user}/{index}/+f/{path}',
+}
+
+const CONTENT: readonly Reply[] = [
+  { status: 200, text: 'The file, with a strong `ETag`, for ever the same.', types: ['application/octet-stream'] },
+  result('releasefilemeta', ref('FileMeta'), 'To `Accept: application/json`: what is known about it.'),
+  { status: 206, text: 'The part that `Range` asks for.', types: ['application/octet-stream'] },
+  { status: 304, text: 'It is the one that `If-None-Match` or `If-Modified-Since` names.' },
+]
+
+export const files: Noun = {
+  title: 'Files',
+  text:
+    'Addresses of files are found on simple pages and in `+links`; `dirA` and `dirB` are the beginning of the sha256. ' +
+    'With `.metadata` behind its address a wheel answers its core metadata (PEP 658).',
+  operations: [
+    {
+      id: 'downloadFile',
+      method: 'GET',
+      ...PLACE,
+      title: 'A file',
+      asks: ['read'],
+      changes: false,
+      replies: CONTENT,
+      refuses: { gone: 'The file was there and is no longer.', 'range-not-satisfiable': 'The range lies behind its end.' },
+    },
+    {
+      id: 'downloadPastFile',
+      method: 'GET',
+      path: '/{user}/{index}/+at/{serial}/+f/{dirA}/{dirB}/{basename}',
+      routedAs: '/{user}/{index}/+at/{serial}/+f/{path}',
+      title: 'A file as of a serial',
+      asks: ['read'],
+      changes: false,
+      replies: CONTENT,
+      refuses: { gone: 'The file is no longer kept.', 'range-not-satisfiable': 'The range lies behind its end.' },
+    },
+    {
+      id: 'attachToxresult',
+      method: 'POST',
+      ...PLACE,
+      title: 'Attach a test report to a file',
+      text: 'Any JSON document of up to 64 MB, as tox writes it with `--result-json`; it is kept byte for byte.',
+      asks: ['read', 'toxresult-upload'],
+      changes: true,
+      body: { type: 'application/json', schema: {}, example: { host: 'builder', platform: 'linux', testenvs: {} } },
+      replies: [result('toxresultpath', text('Path of the report and its sha256.'), 'Attached.')],
+    },
+    { id: 'yankFile', ...PLACE, title: 'Yank a file', ...yank },
+    { id: 'deleteFile', ...PLACE, title: 'Remove a file', ...removal, refuses: { gone: 'The file was removed before.' } },
+  ],
+  shapes: {
+    FileMeta: object({ last_modified: text(), hash_spec: text(), hashes: mapOf(text()), project: text(), 'version?': text() }),
+  },
+}

@@ -1,0 +1,50 @@
+import { flag, json, listOf, type Noun, object, ref, result, text } from './description.js'
+
+const RELEASE = {
+  name: text(),
+  version: text(),
+  'no_docs?': flag('Without the documentation.'),
+  'only_docs?': flag('The documentation alone.'),
+} as const
+
+export const pushes: Noun = {
+  title: 'Pushes',
+  text: 'A release, with its files, test reports and documentation, goes from the index of the address to another. The verb `PUSH` of the reference client means `POST`.',
+  operations: [
+    {
+      id: 'pushRelease',
+      method: 'POST',
+      path: '/{user}/{index}/',
+      title: 'Push to another index',
+      text: 'All of it or nothing, in one entry of the log. What is there already with the same bytes counts as done.',
+      asks: ['read', 'push'],
+      changes: true,
+      body: json(object({ ...RELEASE, targetindex: text('`user/index`.') }), { name: 'hello-devpi', version: '1.0', targetindex: 'alice/prod' }),
+      replies: [result('actionlog', ref('ActionLog'), 'Pushed.')],
+      refuses: { conflict: 'The target has a file of the same name with other bytes, and is not volatile.' },
+    },
+    {
+      id: 'pushElsewhere',
+      method: 'POST',
+      path: '/{user}/{index}/',
+      title: 'Push to another server',
+      text: 'As upload tools send it, file by file; what was sent stays sent. Nothing changes here. Hosts in private networks are refused unless the operator named them.',
+      asks: ['read', 'push-elsewhere'],
+      changes: false,
+      body: json(
+        object({ ...RELEASE, posturl: text('Without user and password.'), 'username?': text(), 'password?': text(), 'register_project?': flag() }),
+        { name: 'hello-devpi', version: '1.0', posturl: 'https://pypi.example.com/legacy/', username: 'alice', password: 'wonderland' },
+      ),
+      replies: [
+        result('actionlog', ref('ActionLog'), 'All of it was taken.'),
+        result('actionlog', ref('ActionLog'), 'The other server took less than all of it; `result` has a row for each attempt.', 502),
+      ],
+    },
+  ],
+  shapes: {
+    ActionLog: {
+      ...listOf({ type: 'array', items: { type: ['integer', 'string'] } }),
+      description: 'Rows of a status, what was done, and to what.',
+    },
+  },
+}
