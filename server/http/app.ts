@@ -16,6 +16,7 @@ import { healthRoutes } from './routes/health.js'
 import { indexRoutes } from './routes/indexes.js'
 import { loginRoutes } from './routes/login.js'
 import { metricsRoutes } from './routes/metrics.js'
+import { openApiRoutes } from './routes/openapi.js'
 import { projectRoutes } from './routes/projects.js'
 import { simpleRoutes } from './routes/simple.js'
 import { statusRoutes } from './routes/status.js'
@@ -36,6 +37,7 @@ export function createApp(deps: Deps): Express {
   const simple = simpleRoutes(deps)
   app.use(
     statusRoutes(deps),
+    openApiRoutes(deps),
     healthRoutes(deps),
     metricsRoutes(deps),
     changesRoutes(deps),

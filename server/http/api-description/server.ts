@@ -21,6 +21,19 @@ export const server: Noun = {
     ...api('showUserApi', '/{user}/+api', 'Addresses of the server, below a user'),
     ...api('showIndexApi', '/{user}/{index}/+api', 'Addresses of an index'),
     {
+      id: 'showOpenApi',
+      method: 'GET',
+      path: '/+openapi.json',
+      title: 'This description, for programs',
+      text: 'An OpenAPI 3.1 document.',
+      asks: { noRight: 'it says nothing about what is stored' },
+      changes: false,
+      replies: [
+        { status: 200, text: 'The document.', types: [JSON_TYPE], schema: { type: 'object', required: ['openapi'], properties: { openapi: { const: '3.1.0' } } } },
+        { status: 304, text: 'It is the one that `If-None-Match` names.' },
+      ],
+    },
+    {
       id: 'showStatus',
       method: 'GET',
       path: '/+status',

@@ -16,7 +16,7 @@ import { joinUrl } from '../urls.js'
 const FEATURES = ['push-no-docs', 'push-only-docs', 'push-register-project', 'server-keyvalue-parsing']
 
 /** First segments that are no user. */
-const OWN_ROUTES: ReadonlySet<string> = new Set(['+api', '+login', '+status', '+authcheck', '+changes', '+health', '+metrics'])
+const OWN_ROUTES: ReadonlySet<string> = new Set(['+api', '+login', '+status', '+authcheck', '+changes', '+health', '+metrics', '+openapi.json'])
 
 /** `+api`, from which clients learn all other addresses, and `+authcheck` for proxies in front. */
 export function apiRoutes(deps: Deps): Router {
