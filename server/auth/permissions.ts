@@ -1,61 +1,7 @@
-import { Refusal } from '#log-format/api/refusal.js'
-import type { IndexValue } from '#log-format/values.js'
+import type { Action, Target } from './actions.js'
 import { type AccessPolicy, ANONYMOUS, type Caller, DEFAULT_POLICY, ROOT_USER } from './caller.js'
-import { covers, coversIndex, type ScopeQuestion, type TokenAction } from './token-scope.js'
-
-/**
- * What is asked for (`spec/server-http.md` 3.5). `push` is the upload a push makes to its target, `push-elsewhere` what it
- * takes of its source when that is on another server, `user-history` is to see what happened to a user, `inspect` to see
- * what is behind the server as a whole: its machine, metrics and log.
- */
-export type Action =
-  | 'user-create'
-  | 'user-modify'
-  | 'user-modify-password'
-  | 'user-delete'
-  | 'token-list'
-  | 'token-create'
-  | 'token-revoke'
-  | 'user-history'
-  | 'index-create'
-  | 'index-modify'
-  | 'index-rename'
-  | 'index-delete'
-  | 'read'
-  | 'upload'
-  | 'push'
-  | 'push-elsewhere'
-  | 'toxresult-upload'
-  | 'delete'
-  | 'undo'
-  | 'yank'
-  | 'force'
-  | 'inspect'
-
-/** Of what: a user, or one of that user's indexes. Actions on an index that exists need its value. */
-export type Target = UserTarget | IndexTarget
-
-interface UserTarget {
-  readonly user: string
-  readonly indexName?: undefined
-  readonly index?: undefined
-  /** Of `undo` alone: what was removed. */
-  readonly removed?: 'orphaned'
-}
-interface IndexTarget {
-  readonly user: string
-  readonly indexName: string
-  readonly index?: IndexValue | undefined
-  /** Of `undo` alone: what was removed. */
-  readonly removed?: Removed
-}
-
-/**
- * What a removal took away: an index, or something on one, perhaps by force.
- * `orphaned` is what belongs to nobody any more: a user, or anything of a user
- * who is gone, also when there is another one of that name by now.
- */
-export type Removed = 'index' | 'contents' | 'contents-by-force' | 'orphaned'
+import { challenge, forbidden, isChallenged, outOfScope, rejectedToken } from './permission-refusals.js'
+import { covers, type ScopeQuestion, type TokenAction } from './token-scope.js'
 
 /** Who asks for what under which policy: the question a row of the table answers. */
 interface Question {
@@ -163,91 +109,10 @@ function scopeQuestion(action: Action, { user, indexName, removed }: Target): Sc
 export function authorize(caller: Caller, action: Action, target: Target): void {
   if (allows(caller, action, target)) return
   if (caller.rejected !== undefined) throw rejectedToken(caller.rejected)
-  if (caller.user === undefined && CHALLENGED.has(action)) throw challenge()
-  if (!isInScope(caller, action, target) && passes(caller, action, target)) throw outOfScope(caller, action, target)
+  if (caller.user === undefined && isChallenged(action)) throw challenge()
+  const { scope } = caller
+  if (scope !== undefined && passes(caller, action, target)) throw outOfScope(scope, scopeQuestion(action, target))
   throw forbidden(caller, action, target)
-}
-
-/** The refusal of whoever must show credentials first. */
-function challenge(): Refusal {
-  return new Refusal('unauthenticated', 'login required, or the credentials were not accepted', {
-    form: 'status',
-    headers: CHALLENGE,
-  })
-}
-
-const CHALLENGE = { 'WWW-Authenticate': 'Basic realm="pypi"' } as const
-
-/** Tools print the reason phrase, if anything, so it has to say what is wrong with the token. */
-function rejectedToken(why: string): Refusal {
-  return new Refusal('unauthenticated', why, { form: 'reason', headers: CHALLENGE })
-}
-
-/** Its user may do it; the token is for something else. */
-function outOfScope({ scope }: Caller, action: Action, target: Target): Refusal {
-  const question = scopeQuestion(action, target)
-  const { index } = question
-  if (scope === undefined || coversIndex(scope, question)) {
-    return new Refusal('forbidden', `this API token is not for the action '${question.action}'`, { form: 'reason' })
-  }
-  const what = index === undefined ? "users and tokens, which takes the action 'admin' on all indexes" : `the index ${index}`
-  return new Refusal('forbidden', `this API token is not for ${what}`, { form: 'reason' })
-}
-
-/** pip, uv and twine send credentials only after a challenge. devpi-client prints a plain 403 better. */
-const CHALLENGED: ReadonlySet<Action> = new Set<Action>([
-  'read',
-  'upload',
-  'push',
-  'push-elsewhere',
-  'yank',
-  // devpi-client does not know these.
-  'token-list',
-  'token-create',
-  'token-revoke',
-  'inspect',
-])
-
-function forbidden(caller: Caller, action: Action, target: Target): Refusal {
-  const index = `${target.user}/${target.indexName ?? ''}`
-  switch (action) {
-    case 'user-modify':
-      return new Refusal('forbidden', `no permission to modify user ${target.user}`)
-    case 'user-modify-password':
-      return new Refusal('forbidden', `no permission to change password for user ${target.user}`)
-    case 'token-list':
-    case 'token-create':
-    case 'token-revoke':
-      return new Refusal('forbidden', `no permission to see or change API tokens of user ${target.user}`)
-    case 'index-create':
-      return new Refusal('forbidden', `no permission to create index ${index}`)
-    case 'read':
-      return new Refusal('forbidden', 'package read forbidden')
-    case 'upload':
-      return new Refusal('forbidden', 'no permission to submit', { form: 'reason' })
-    case 'push':
-      return new Refusal('forbidden', `user '${caller.user}' cannot upload to '${index}'`)
-    case 'toxresult-upload':
-      return new Refusal(
-        'forbidden',
-        'No permission to upload tox results. You can use the devpi test --no-upload option to skip the upload.',
-      )
-    case 'yank':
-      return new Refusal('forbidden', `no permission to yank on ${index}`)
-    case 'force':
-      return new Refusal('forbidden', `only its owner and root may use force on ${index}`)
-    case 'push-elsewhere':
-    case 'user-create':
-    case 'user-delete':
-    case 'user-history':
-    case 'index-modify':
-    case 'index-rename':
-    case 'index-delete':
-    case 'delete':
-    case 'undo':
-    case 'inspect':
-      return new Refusal('forbidden', 'Access was denied to this resource.', { form: 'status' })
-  }
 }
 
 function mayUndo(question: Question): boolean {

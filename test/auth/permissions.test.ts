@@ -1,7 +1,8 @@
 import { Refusal } from '#log-format/api/refusal.js'
 import type { MirrorIndexValue, StageIndexValue } from '#log-format/values.js'
 import { ANONYMOUS, type AccessPolicy, type Caller } from '#server/auth/caller.js'
-import { allows, authorize, type Action, type Target } from '#server/auth/permissions.js'
+import type { Action, Target } from '#server/auth/actions.js'
+import { allows, authorize } from '#server/auth/permissions.js'
 
 const STAGE: StageIndexValue = {
   type: 'stage',

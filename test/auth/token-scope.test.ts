@@ -3,7 +3,8 @@ import fc from 'fast-check'
 import { Refusal } from '#log-format/api/refusal.js'
 import type { StageIndexValue, TokenScope } from '#log-format/values.js'
 import type { Caller } from '#server/auth/caller.js'
-import { type Action, allows, authorize, hasFullRights, type Target } from '#server/auth/permissions.js'
+import type { Action, Target } from '#server/auth/actions.js'
+import { allows, authorize, hasFullRights } from '#server/auth/permissions.js'
 
 /** An index that nobody but its users may see. */
 const STAGE: StageIndexValue = {
