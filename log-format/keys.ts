@@ -1,5 +1,5 @@
 import { definePattern, type Key, type KeyPattern } from './key-pattern.js'
-import type { FileValue, IndexValue, JsonValue, LinkValue, MetadataValue, ProjectValue, RenamedValue, SpellingValue, TokenValue, UserValue, VersionValue } from './values.js'
+import type { FileValue, GroupValue, IndexValue, JsonValue, LinkValue, MemberValue, MetadataValue, ProjectValue, RenamedValue, SpellingValue, TokenValue, UserValue, VersionValue } from './values.js'
 
 /**
  * The catalogue of keyfs keys. The paths stand in every entry and never change
@@ -7,6 +7,8 @@ import type { FileValue, IndexValue, JsonValue, LinkValue, MetadataValue, Projec
  * its siblings: a listing is a scan over keys.
  */
 export const keys = {
+  group: definePattern<GroupValue>()('group', '+groups/{group}/+group'),
+  member: definePattern<MemberValue>()('member', '+groups/{group}/{user}/+member'),
   user: definePattern<UserValue>()('user', '{user}/.config'),
   token: definePattern<TokenValue>()('token', '{user}/+token/{id}'),
   index: definePattern<IndexValue>()('index', '{user}/{index}/.config'),
@@ -47,4 +49,4 @@ export function keyAt(path: string): Key<JsonValue> {
   return { path, ...locatePath(path) }
 }
 
-export type StoredValue = UserValue | TokenValue | IndexValue | RenamedValue | ProjectValue | VersionValue | MetadataValue | SpellingValue | LinkValue | FileValue | JsonValue
+export type StoredValue = GroupValue | MemberValue | UserValue | TokenValue | IndexValue | RenamedValue | ProjectValue | VersionValue | MetadataValue | SpellingValue | LinkValue | FileValue | JsonValue

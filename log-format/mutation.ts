@@ -24,6 +24,9 @@ interface OnVersion extends OnProject {
 interface OnFile extends OnVersion {
   readonly file: string
 }
+interface OnGroup {
+  readonly group: string
+}
 interface Content {
   readonly sha256: string
   readonly size: number
@@ -40,6 +43,10 @@ export type Mutation =
   | ({ readonly kind: 'user-deleted' } & OnUser)
   | ({ readonly kind: 'token-created'; readonly actions: readonly string[]; readonly indexes: readonly string[]; readonly expires?: number } & OnToken)
   | ({ readonly kind: 'token-revoked' } & OnToken)
+  | ({ readonly kind: 'group-created'; readonly members: readonly string[] } & OnGroup)
+  | ({ readonly kind: 'group-modified'; readonly added: readonly string[]; readonly removed: readonly string[] } & OnGroup)
+  /** `members` are those it had. */
+  | ({ readonly kind: 'group-deleted'; readonly members: readonly string[] } & OnGroup)
   | ({ readonly kind: 'index-created'; readonly settings: Settings } & OnIndex)
   | ({ readonly kind: 'index-modified'; readonly before: Settings; readonly after: Settings } & OnIndex)
   | ({ readonly kind: 'index-deleted' } & OnIndex)
@@ -76,6 +83,7 @@ interface FieldRules {
 
 const ON_USER: FieldRules = { user: 'string' }
 const ON_TOKEN: FieldRules = { ...ON_USER, id: 'string', name: 'string' }
+const ON_GROUP: FieldRules = { group: 'string' }
 const ON_INDEX: FieldRules = { ...ON_USER, index: 'string' }
 const ON_PROJECT: FieldRules = { ...ON_INDEX, project: 'string' }
 const ON_VERSION: FieldRules = { ...ON_PROJECT, version: 'string' }
@@ -89,6 +97,9 @@ const RULES: Record<MutationKind, FieldRules> = {
   'user-deleted': ON_USER,
   'token-created': { ...ON_TOKEN, actions: 'strings', indexes: 'strings', expires: 'number?' },
   'token-revoked': ON_TOKEN,
+  'group-created': { ...ON_GROUP, members: 'strings' },
+  'group-modified': { ...ON_GROUP, added: 'strings', removed: 'strings' },
+  'group-deleted': { ...ON_GROUP, members: 'strings' },
   'index-created': { ...ON_INDEX, settings: 'object' },
   'index-modified': { ...ON_INDEX, before: 'object', after: 'object' },
   'index-deleted': ON_INDEX,

@@ -36,6 +36,15 @@ export function checkIndexName(name: string): void {
   checkName('indexname', name)
 }
 
+/** Words that begin and end with a colon in a list of who may do something; a group of that name would look like one. */
+const MAGIC_WORDS: ReadonlySet<string> = new Set(['anonymous', 'authenticated'])
+
+/** What `:group` in a list of who may do something stands for. Refuses `invalid`. */
+export function checkGroupName(name: string): void {
+  checkName('groupname', name)
+  if (MAGIC_WORDS.has(name.toLowerCase())) throw new Refusal('invalid', `groupname '${name}' is too much like ':${name.toUpperCase()}:'`)
+}
+
 /**
  * A version as one segment of a key and of a URL. That it is a version of
  * PEP 440 is not asked here. Refuses `invalid`.
@@ -60,7 +69,7 @@ export function isKeySegment(text: string): boolean {
   return text !== '' && !text.includes('/') && !text.includes('\0') && text.isWellFormed()
 }
 
-function checkName(noun: 'username' | 'indexname', name: string): void {
+function checkName(noun: 'username' | 'indexname' | 'groupname', name: string): void {
   if (name === '') throw new Refusal('invalid', `${noun} must not be empty`)
   if (BLOCKED_ASCII.test(name) || INVISIBLE.test(name)) {
     const advice = 'Any ascii symbol besides -.@_ is blocked.'

@@ -19,6 +19,16 @@ export interface UserValue {
   readonly custom_data?: JsonValue
 }
 
+/** `+groups/{group}/+group`: a group of users. Times are ms since the epoch. */
+export interface GroupValue {
+  readonly created: number
+}
+
+/** `+groups/{group}/{user}/+member`: that the user is in the group, and since when. */
+export interface MemberValue {
+  readonly since: number
+}
+
 /** How much of what its user may do a token may do. Words that are not known here admit to nothing. */
 export interface TokenScope {
   /** Of `read`, `upload`, `delete` and `admin`. */

@@ -43,6 +43,12 @@ function knownText(mutation: Mutation): string {
       return `created API token ${mutation.id} '${mutation.name}' of user ${mutation.user}: ${mutation.actions.join(', ')} on ${mutation.indexes.join(', ')}${until(mutation)}`
     case 'token-revoked':
       return `revoked API token ${mutation.id} '${mutation.name}' of user ${mutation.user}`
+    case 'group-created':
+      return `created group ${mutation.group}${members(': ', mutation.members)}`
+    case 'group-modified':
+      return `changed group ${mutation.group}${members(': added ', mutation.added)}${members(': removed ', mutation.removed)}`
+    case 'group-deleted':
+      return `deleted group ${mutation.group}${members(', which had ', mutation.members)}`
     case 'index-created':
       return `created index ${mutation.user}/${mutation.index}`
     case 'index-modified':
@@ -109,4 +115,8 @@ function forced({ forced: wasForced }: { readonly forced?: boolean }): string {
 
 function shorten(text: string): string {
   return text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS)}…` : text
+}
+
+function members(before: string, names: readonly string[]): string {
+  return names.length === 0 ? '' : before + names.join(', ')
 }

@@ -12,6 +12,8 @@ export type ResultType =
   | 'userpassword'
   | 'list:tokenconfig'
   | 'tokenconfig'
+  | 'list:groupconfig'
+  | 'groupconfig'
   | 'indexconfig'
   | 'projectconfig'
   | 'versiondata'

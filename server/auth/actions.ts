@@ -3,7 +3,7 @@ import type { IndexValue } from '#log-format/values.js'
 /**
  * What is asked for (`spec/server-http.md` 3.5). `push` is the upload a push makes to its target, `push-elsewhere` what it
  * takes of its source when that is on another server, `user-history` is to see what happened to a user, `inspect` to see
- * what is behind the server as a whole: its machine, metrics and log.
+ * what is behind the server as a whole: its machine, metrics and log. Groups belong to the server, and so to root.
  */
 export type Action =
   | 'user-create'
@@ -14,6 +14,8 @@ export type Action =
   | 'token-create'
   | 'token-revoke'
   | 'user-history'
+  | 'group-read'
+  | 'group-modify'
   | 'index-create'
   | 'index-modify'
   | 'index-rename'

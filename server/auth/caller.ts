@@ -5,7 +5,7 @@ import type { TokenScope } from '#log-format/values.js'
 export interface AccessPolicy {
   /** Who may create users: everyone, as the quickstart does, or superusers. */
   readonly signUp: 'open' | 'closed'
-  /** With `--restrict-modify`: who manages users and indexes, in place of root and owners. */
+  /** With `--restrict-modify`: who manages users and indexes, in place of root and owners; users, and groups as `:group`. */
   readonly managers?: readonly string[]
 }
 
@@ -23,7 +23,12 @@ export interface Caller {
   readonly rejected?: string
 }
 
-export const ANONYMOUS: Caller = { user: undefined, via: 'session' }
+/** A caller of whom it is known which of the groups that matter have him as a member. */
+export interface Principal extends Caller {
+  readonly groups: readonly string[]
+}
+
+export const ANONYMOUS: Principal = { user: undefined, via: 'session', groups: [] }
 
 /** The superuser's name. */
 export const ROOT_USER = 'root'

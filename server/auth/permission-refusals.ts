@@ -44,6 +44,8 @@ const CHALLENGED: ReadonlySet<Action> = new Set<Action>([
   'token-list',
   'token-create',
   'token-revoke',
+  'group-read',
+  'group-modify',
   'inspect',
 ])
 
@@ -59,6 +61,9 @@ export function forbidden(caller: Caller, action: Action, target: Target): Refus
     case 'token-create':
     case 'token-revoke':
       return new Refusal('forbidden', `no permission to see or change API tokens of user ${target.user}`)
+    case 'group-read':
+    case 'group-modify':
+      return new Refusal('forbidden', 'no permission to see or change groups')
     case 'index-create':
       return new Refusal('forbidden', `no permission to create index ${index}`)
     case 'read':

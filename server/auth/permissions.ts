@@ -1,11 +1,12 @@
 import type { Action, Target } from './actions.js'
-import { type AccessPolicy, ANONYMOUS, type Caller, DEFAULT_POLICY, ROOT_USER } from './caller.js'
+import { type AccessPolicy, ANONYMOUS, type Caller, DEFAULT_POLICY, type Principal, ROOT_USER } from './caller.js'
 import { challenge, forbidden, isChallenged, outOfScope, rejectedToken } from './permission-refusals.js'
+import { isListed, isNamed } from './principals.js'
 import { covers, type ScopeQuestion, type TokenAction } from './token-scope.js'
 
 /** Who asks for what under which policy: the question a row of the table answers. */
 interface Question {
-  readonly caller: Caller
+  readonly caller: Principal
   readonly target: Target
   readonly policy: AccessPolicy
 }
@@ -23,6 +24,8 @@ const RULES: { readonly [A in Action]: (question: Question) => boolean } = {
   'token-create': (question) => mayManage(question) || isOwner(question),
   'token-revoke': (question) => mayManage(question) || isOwner(question),
   'user-history': (question) => isSuperuser(question) || isOwner(question),
+  'group-read': isOperator,
+  'group-modify': isOperator,
   'index-create': mayManage,
   'index-modify': mayManage,
   'index-rename': mayManage,
@@ -41,7 +44,7 @@ const RULES: { readonly [A in Action]: (question: Question) => boolean } = {
   yank: mayUpload,
   // To overrule that an index is not volatile is more than to delete from it (wart W15).
   force: mayManage,
-  inspect: (question) => isSuperuser(question) || question.caller.user === ROOT_USER,
+  inspect: isOperator,
 }
 
 /** The second column of the table: what an API token must be for. A token adds nothing to what its user may do. */
@@ -54,6 +57,8 @@ export const TOKEN_ACTION: { readonly [A in Action]: TokenAction } = {
   'token-create': 'admin',
   'token-revoke': 'admin',
   'user-history': 'admin',
+  'group-read': 'admin',
+  'group-modify': 'admin',
   'index-create': 'admin',
   'index-modify': 'admin',
   'index-rename': 'admin',
@@ -76,7 +81,7 @@ export const TOKEN_ACTION: { readonly [A in Action]: TokenAction } = {
  * with any token: cached pages are answered before it is asked who wants them,
  * and they must not depend on who asked first.
  */
-export function allows(caller: Caller, action: Action, target: Target): boolean {
+export function allows(caller: Principal, action: Action, target: Target): boolean {
   if (!passes(caller, action, target)) return false
   if (isInScope(caller, action, target)) return true
   return action === 'read' && passes({ ...caller, user: ANONYMOUS.user }, action, target)
@@ -88,7 +93,7 @@ export function hasFullRights(caller: Caller): boolean {
   return caller.scope === undefined || covers(caller.scope, { action: 'admin', index: undefined })
 }
 
-function passes(caller: Caller, action: Action, target: Target): boolean {
+function passes(caller: Principal, action: Action, target: Target): boolean {
   return RULES[action]({ caller, target, policy: caller.policy ?? DEFAULT_POLICY })
 }
 
@@ -106,7 +111,7 @@ function scopeQuestion(action: Action, { user, indexName, removed }: Target): Sc
  * tools answer one by sending credentials, else `forbidden`, in the words
  * clients know (`spec/server-http.md` 3.5 and 17).
  */
-export function authorize(caller: Caller, action: Action, target: Target): void {
+export function authorize(caller: Principal, action: Action, target: Target): void {
   if (allows(caller, action, target)) return
   if (caller.rejected !== undefined) throw rejectedToken(caller.rejected)
   if (caller.user === undefined && isChallenged(action)) throw challenge()
@@ -134,7 +139,12 @@ function isOpen({ policy }: Question): boolean {
 
 function isSuperuser({ caller, policy }: Question): boolean {
   if (caller.user === undefined) return false
-  return policy.managers === undefined ? caller.user === ROOT_USER : policy.managers.includes(caller.user)
+  return policy.managers === undefined ? caller.user === ROOT_USER : isNamed(caller, policy.managers)
+}
+
+/** Root stays one, or a server whose managers are a group without members could never get any. */
+function isOperator(question: Question): boolean {
+  return isSuperuser(question) || question.caller.user === ROOT_USER
 }
 
 function isOwner({ caller, target }: Question): boolean {
@@ -165,14 +175,4 @@ function isAdmitted(list: 'acl_read' | 'acl_toxresult_upload', { caller, target:
   if (index === undefined) return false
   const members = list === 'acl_read' ? index.acl_read : index.type === 'stage' ? index.acl_toxresult_upload : undefined
   return members === undefined || isListed(caller, members)
-}
-
-/** `:group` entries of authentication plugins match nobody here; user names cannot contain a colon. */
-function isListed(caller: Caller, members: readonly string[]): boolean {
-  return members.some((member) => {
-    const magic = member.startsWith(':') ? member.toUpperCase() : undefined
-    if (magic === ':ANONYMOUS:') return true
-    if (magic === ':AUTHENTICATED:') return caller.user !== undefined
-    return caller.user !== undefined && member === caller.user
-  })
 }

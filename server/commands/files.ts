@@ -2,12 +2,12 @@ import { Refusal } from '#log-format/api/refusal.js'
 import { keys } from '#log-format/keys.js'
 import type { FileValue, LinkValue } from '#log-format/values.js'
 import type { Caller } from '#server/auth/caller.js'
-import { authorize } from '#server/auth/permissions.js'
 import type { Reader } from '#server/storage/reader.js'
 import type { Transaction } from '#server/storage/transaction.js'
 import { type LinkRef, removeVersionContents } from './index-contents.js'
 import { filePath, type FileRef, requireIndex } from './lookups.js'
 import { removeFileLink } from './releases.js'
+import { authorize } from './rights.js'
 import { releaseOf } from './uploads.js'
 
 interface OnFile extends FileRef {
@@ -25,10 +25,10 @@ export async function deleteFile(tx: Transaction, input: OnFile & { readonly for
   const { user, index, caller } = input
   const value = await requireIndex(tx, input)
   const target = { user, index: value, indexName: index }
-  authorize(caller, 'delete', target)
+  await authorize(tx, caller, 'delete', target)
   const forced = !value.volatile
   if (forced && !input.force) throw new Refusal('forbidden', 'cannot delete version on non-volatile index')
-  if (forced) authorize(caller, 'force', target)
+  if (forced) await authorize(tx, caller, 'force', target)
 
   const links = await linksAt(tx, input, await requireFile(tx, input))
   for (const { ref, link } of links) {
@@ -48,7 +48,7 @@ export async function deleteFile(tx: Transaction, input: OnFile & { readonly for
  */
 export async function yankFile(tx: Transaction, input: OnFile & { readonly reason: string | undefined }): Promise<void> {
   const { user, index, caller, reason } = input
-  authorize(caller, 'yank', { user, index: await requireIndex(tx, input), indexName: index })
+  await authorize(tx, caller, 'yank', { user, index: await requireIndex(tx, input), indexName: index })
   const links = await linksAt(tx, input, await requireFile(tx, input))
   const release = links.find(({ link }) => link.rel === 'releasefile')
   if (release === undefined) throw new Refusal('invalid', 'only the files of a release can be yanked')

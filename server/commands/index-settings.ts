@@ -1,6 +1,7 @@
 import { Refusal } from '#log-format/api/refusal.js'
 import type { Settings } from '#log-format/mutation.js'
 import type { IndexValue, JsonValue, MirrorIndexValue, StageIndexValue } from '#log-format/values.js'
+import { groupNamed } from '#server/auth/principals.js'
 import { normalizeProjectName } from '#server/packaging/project-name.js'
 
 /** Settings as somebody sent them: JSON values, mostly strings from a command line. */
@@ -34,6 +35,9 @@ const MIRROR_KEYS: Readonly<Record<string, Coerce>> = {
   description: asGiven,
   custom_data: asGiven,
 }
+
+/** In one list of who may do something. */
+const MOST_GROUPS = 100
 
 /** Sent along by clients that return what they were given, or left over from older ones; never stored. */
 const IGNORED = new Set(['type', 'projects', 'pypi_whitelist', '_keep_unknown', 'index'])
@@ -211,8 +215,10 @@ function toList(value: JsonValue): string[] {
   return [...value]
 }
 
-function toAclList(value: JsonValue): string[] {
-  return toList(value).map((item) => (/^:(anonymous|authenticated):$/i.test(item) ? item.toUpperCase() : item))
+function toAclList(value: JsonValue, key: string): string[] {
+  const list = toList(value).map((item) => (/^:(anonymous|authenticated):$/i.test(item) ? item.toUpperCase() : item))
+  if (list.filter((item) => groupNamed(item) !== undefined).length <= MOST_GROUPS) return list
+  throw new Refusal('invalid', `${key} may name ${MOST_GROUPS} groups at most`) // each is looked up for each request
 }
 
 /** Spelled `user/index`; whether they exist is the command's question. */

@@ -3,13 +3,13 @@ import { keys } from '#log-format/keys.js'
 import { checkIndexName } from '#log-format/names.js'
 import type { IndexValue, JsonValue } from '#log-format/values.js'
 import type { Caller } from '#server/auth/caller.js'
-import { authorize } from '#server/auth/permissions.js'
 import type { Reader } from '#server/storage/reader.js'
 import type { Transaction } from '#server/storage/transaction.js'
 import { secretNames } from '#server/storage/vault.js'
 import { removeIndexContents } from './index-contents.js'
 import { applyOperations, changedIndexValue, newIndexValue, type RawSettings, settingsOf } from './index-settings.js'
 import { indexName, type IndexRef, requireIndex, requireUser } from './lookups.js'
+import { authorize } from './rights.js'
 
 interface OnIndex extends IndexRef {
   readonly caller: Caller
@@ -35,7 +35,7 @@ export async function createIndex(
 export async function checkNewIndex(reader: Reader, input: OnIndex): Promise<void> {
   const { user, index, caller } = input
   await requireUser(reader, input)
-  authorize(caller, 'index-create', { user, indexName: index })
+  await authorize(reader, caller, 'index-create', { user, indexName: index })
   if ((await reader.get(keys.index(input))) !== undefined) {
     throw new Refusal('conflict', `index '${indexName(input)}' exists`)
   }
@@ -75,7 +75,7 @@ export async function modifyIndex(
 ): Promise<IndexValue> {
   const { user, index, caller, changes } = input
   const before = await requireIndex(tx, input)
-  authorize(caller, 'index-modify', { user, index: before, indexName: index })
+  await authorize(tx, caller, 'index-modify', { user, index: before, indexName: index })
   const raw = changes.kind === 'settings' ? changes.settings : applyOperations(before, changes.operations)
   const after = changedIndexValue(before, raw)
   await checkBases(tx, after, before.type === 'stage' ? before.bases : [])
@@ -104,7 +104,7 @@ export async function modifyIndex(
 export async function deleteIndex(tx: Transaction, input: OnIndex): Promise<void> {
   const { user, index, caller } = input
   const value = await requireIndex(tx, input)
-  authorize(caller, 'index-delete', { user, index: value, indexName: index })
+  await authorize(tx, caller, 'index-delete', { user, index: value, indexName: index })
   if (!value.volatile) throw new Refusal('forbidden', `index ${indexName(input)} non-volatile, cannot delete`)
   await removeIndexContents(tx, input)
   tx.record({ kind: 'index-deleted', user, index })

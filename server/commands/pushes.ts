@@ -2,7 +2,6 @@ import { Refusal } from '#log-format/api/refusal.js'
 import { keys } from '#log-format/keys.js'
 import type { LinkLogEntry, LinkValue, StageIndexValue } from '#log-format/values.js'
 import type { Caller } from '#server/auth/caller.js'
-import { authorize } from '#server/auth/permissions.js'
 import type { Reader } from '#server/storage/reader.js'
 import type { Transaction } from '#server/storage/transaction.js'
 import { type LinkRef } from './index-contents.js'
@@ -16,6 +15,7 @@ import {
   placeLink,
   toxResultsOf,
 } from './releases.js'
+import { authorize } from './rights.js'
 import { freeToxresultName } from './toxresults.js'
 import { releaseOf } from './uploads.js'
 
@@ -67,7 +67,7 @@ export async function selectRelease(
   input: Omit<PushRelease, 'target'>,
 ): Promise<{ readonly source: VersionRef; readonly links: readonly FoundLink[] }> {
   const index = await requireIndex(reader, input)
-  authorize(input.caller, 'read', { user: input.user, index, indexName: input.index })
+  await authorize(reader, input.caller, 'read', { user: input.user, index, indexName: input.index })
   const found = await findVersion(reader, input)
   if (found === undefined) {
     throw new Refusal('invalid', `there are no files for ${input.project} ${input.version} on stage ${indexName(input)}`)
@@ -92,7 +92,7 @@ async function requireTarget(tx: Transaction, input: PushRelease): Promise<Stage
   if (indexName(target) === indexName(input)) {
     throw new Refusal('invalid', `${indexName(target)} is where the release already is; choose another targetindex`)
   }
-  authorize(caller, 'push', { user: target.user, index, indexName: target.index })
+  await authorize(tx, caller, 'push', { user: target.user, index, indexName: target.index })
   return requireStage(tx, target)
 }
 

@@ -1,9 +1,9 @@
 import { keys } from '#log-format/keys.js'
 import type { IndexValue } from '#log-format/values.js'
 import { ANONYMOUS, type Caller } from '#server/auth/caller.js'
-import { authorize } from '#server/auth/permissions.js'
 import type { Reader } from '#server/storage/reader.js'
 import { type IndexRef, renamedTo } from './lookups.js'
+import { authorize } from './rights.js'
 
 /** An index with the value it has at some serial. */
 export interface FoundIndex extends IndexRef {
@@ -24,7 +24,7 @@ export async function authorizeRead(
   caller: Caller,
 ): Promise<IndexValue> {
   const judged = await judgedNow(reader, current, found, caller)
-  authorize(judged.caller, 'read', { user: found.user, index: judged.settings, indexName: found.index })
+  await authorize(current, judged.caller, 'read', { user: found.user, index: judged.settings, indexName: found.index })
   return judged.settings
 }
 

@@ -4,11 +4,11 @@ import { keys } from '#log-format/keys.js'
 import { checkIndexName } from '#log-format/names.js'
 import type { IndexValue } from '#log-format/values.js'
 import type { Caller } from '#server/auth/caller.js'
-import { authorize } from '#server/auth/permissions.js'
 import type { Transaction } from '#server/storage/transaction.js'
 import { secretNames } from '#server/storage/vault.js'
 import { placeIndex } from './indexes.js'
 import { indexName, type IndexRef, requireIndex } from './lookups.js'
+import { authorize } from './rights.js'
 
 export interface RenameIndex extends IndexRef {
   readonly caller: Caller
@@ -33,8 +33,8 @@ export async function renameIndex(tx: Transaction, input: RenameIndex): Promise<
   const from = { user, index }
   const target = { user, index: to }
   const value = await requireIndex(tx, from)
-  authorize(caller, 'index-rename', { user, index: value, indexName: index })
-  authorize(caller, 'index-create', { user, indexName: to })
+  await authorize(tx, caller, 'index-rename', { user, index: value, indexName: index })
+  await authorize(tx, caller, 'index-create', { user, indexName: to })
   checkIndexName(to)
   if (to === index) throw new Refusal('invalid', `index ${indexName(from)} has that name already`)
   if ((await tx.get(keys.index(target))) !== undefined) throw new Refusal('conflict', `index '${indexName(target)}' exists`)

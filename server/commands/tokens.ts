@@ -4,12 +4,12 @@ import { checkIndexName, checkUserName } from '#log-format/names.js'
 import type { TokenScope, TokenValue } from '#log-format/values.js'
 import type { NewToken, TokenStore } from '#server/auth/api-tokens.js'
 import type { Caller } from '#server/auth/caller.js'
-import { authorize } from '#server/auth/permissions.js'
 import { ALL_INDEXES, TOKEN_ACTIONS, type TokenAction } from '#server/auth/token-scope.js'
 import type { Storage } from '#server/storage/storage.js'
 import type { Transaction } from '#server/storage/transaction.js'
 import { secretNames } from '#server/storage/vault.js'
 import { requireUser, type UserRef } from './lookups.js'
+import { authorize } from './rights.js'
 
 /** Of one user, expired ones included: more are a script that never revokes any. */
 const MOST_TOKENS = 1000
@@ -37,7 +37,7 @@ export interface CreateToken extends UserRef {
  */
 export async function createToken(tx: Transaction, input: CreateToken): Promise<TokenValue> {
   const { user, token, name, expires } = input
-  authorize(input.caller, 'token-create', { user })
+  await authorize(tx, input.caller, 'token-create', { user })
   await requireUser(tx, { user })
   checkTokenName(name)
   const scope = checkedScope(input.scope)
@@ -54,7 +54,7 @@ export async function createToken(tx: Transaction, input: CreateToken): Promise<
 /** Ends a token: from this entry on it is as unknown as one that never was. Refuses `forbidden` and `not-found`. */
 export async function revokeToken(tx: Transaction, input: TokenRef & { readonly caller: Caller }): Promise<TokenValue> {
   const { user, id } = input
-  authorize(input.caller, 'token-revoke', { user })
+  await authorize(tx, input.caller, 'token-revoke', { user })
   await requireUser(tx, { user })
   const value = await tx.get(keys.token({ user, id }))
   if (value === undefined) throw noSuchToken({ user, id })

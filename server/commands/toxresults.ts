@@ -2,13 +2,13 @@ import { Refusal } from '#log-format/api/refusal.js'
 import { keys } from '#log-format/keys.js'
 import type { LinkValue } from '#log-format/values.js'
 import type { Caller } from '#server/auth/caller.js'
-import { authorize } from '#server/auth/permissions.js'
 import type { Reader } from '#server/storage/reader.js'
 import type { Transaction } from '#server/storage/transaction.js'
 import { linksAt } from './files.js'
 import type { LinkRef } from './index-contents.js'
 import { filePath, type FileRef, indexName, requireIndex, splitDir } from './lookups.js'
 import { linkOrder, placeLink, toxResultsOf } from './releases.js'
+import { authorize } from './rights.js'
 import { releaseOf, type StoredBlob } from './uploads.js'
 
 /** The public path of a tox result and the digest of its bytes. */
@@ -55,7 +55,7 @@ export async function checkToxresult(reader: Reader, input: FileRef & { readonly
 
 async function requireReleaseFile(reader: Reader, input: FileRef & { readonly caller: Caller }) {
   const { user, index, caller } = input
-  authorize(caller, 'toxresult-upload', { user, index: await requireIndex(reader, input), indexName: index })
+  await authorize(reader, caller, 'toxresult-upload', { user, index: await requireIndex(reader, input), indexName: index })
   const file = await reader.get(keys.file(input))
   const links = file === undefined ? [] : await linksAt(reader, input, file)
   const release = links.find(({ link }) => link.rel === 'releasefile')

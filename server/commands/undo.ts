@@ -8,9 +8,9 @@ import type { Serial } from '#log-format/serial.js'
 import type { IndexValue, JsonValue, UserValue } from '#log-format/values.js'
 import type { Caller } from '#server/auth/caller.js'
 import type { Removed } from '#server/auth/actions.js'
-import { authorize } from '#server/auth/permissions.js'
 import type { Reader } from '#server/storage/reader.js'
 import type { Transaction } from '#server/storage/transaction.js'
+import { authorize } from './rights.js'
 
 type RemovalKind = 'file-removed' | 'version-removed' | 'project-removed' | 'index-deleted' | 'user-deleted'
 export type RemovalMutation = Extract<Mutation, { readonly kind: RemovalKind }>
@@ -139,6 +139,7 @@ async function planUndo(reader: Reader, { caller, removal }: UndoRemoval): Promi
   const gone = new Set<string>()
   for (const removed of removal.keys) {
     const { key, before, left } = removed
+    if (!(await stillHasPlace(reader, removed))) continue
     const now = await reader.get(key)
     if (isDeepStrictEqual(now, left)) plan.push(removed)
     else if (now === undefined) gone.add(publicPath(key))
@@ -160,14 +161,14 @@ async function authorizeUndo(reader: Reader, caller: Caller, removal: RemovalFac
   const ownerNow = await reader.get(keys.user({ user }))
   const isOwned = mutation.kind !== 'user-deleted' && ownerNow !== undefined && ownerNow.created === owner?.created
   if (mutation.kind === 'user-deleted') {
-    authorize(caller, 'undo', { user, removed: 'orphaned' })
+    await authorize(reader, caller, 'undo', { user, removed: 'orphaned' })
     return
   }
   const indexNow = await reader.get(keys.index(mutation))
   const isSameIndex = indexNow !== undefined && indexNow.created === index?.created
   const shown = isSameIndex ? indexNow : index
   const removed = isOwned ? removedOf(mutation) : 'orphaned'
-  authorize(caller, 'undo', { user, indexName: mutation.index, removed, ...(shown && { index: shown }) })
+  await authorize(reader, caller, 'undo', { user, indexName: mutation.index, removed, ...(shown && { index: shown }) })
   if (!isOwned) throw conflict(removal, new Set(), new Set([user]))
   if (mutation.kind !== 'index-deleted' && !isSameIndex) throw conflict(removal, new Set(), new Set([`${user}/${mutation.index}`]))
 }
@@ -175,6 +176,14 @@ async function authorizeUndo(reader: Reader, caller: Caller, removal: RemovalFac
 function removedOf(mutation: Exclude<RemovalMutation, { readonly kind: 'user-deleted' }>): Removed {
   if (mutation.kind === 'index-deleted') return 'index'
   return mutation.forced === true ? 'contents-by-force' : 'contents'
+}
+
+/** A user does not come back into a group that is gone meanwhile; one that has its name by now is another. */
+async function stillHasPlace(reader: Reader, { key, before }: RemovedKey): Promise<boolean> {
+  const found = keys.member.match({ ...key, before, after: undefined })
+  if (found?.before === undefined) return true
+  const group = await reader.get(keys.group(found.params))
+  return group !== undefined && group.created <= found.before.since
 }
 
 /** Paths of what restored keys would stand in and that is not there, nor would be. */

@@ -2,7 +2,6 @@ import { Refusal } from '#log-format/api/refusal.js'
 import { keys } from '#log-format/keys.js'
 import type { LinkValue, MetadataValue } from '#log-format/values.js'
 import type { Caller } from '#server/auth/caller.js'
-import { authorize } from '#server/auth/permissions.js'
 import type { Reader } from '#server/storage/reader.js'
 import type { Transaction } from '#server/storage/transaction.js'
 import { docsBasename, indexName, type IndexRef, listVersionsOf, type ProjectRef, requireStage, type VersionRef } from './lookups.js'
@@ -16,6 +15,7 @@ import {
   placeLink,
   type Placement,
 } from './releases.js'
+import { authorize } from './rights.js'
 
 /** What every form says: a release, and metadata fields for it. */
 export interface ReleaseForm extends IndexRef {
@@ -44,7 +44,7 @@ export interface UploadFile extends ReleaseForm, StoredBlob {
 /** What a caller must be allowed before the server reads a body from him. */
 export async function checkMayUpload(reader: Reader, input: IndexRef & { readonly caller: Caller }): Promise<void> {
   const index = await requireStage(reader, input)
-  authorize(input.caller, 'upload', { user: input.user, index, indexName: input.index })
+  await authorize(reader, input.caller, 'upload', { user: input.user, index, indexName: input.index })
 }
 
 /**
@@ -89,7 +89,7 @@ export async function checkUpload(reader: Reader, input: UploadFile): Promise<Pl
 
 async function planUpload(reader: Reader, input: UploadFile) {
   const index = await requireStage(reader, input)
-  authorize(input.caller, 'upload', { user: input.user, index, indexName: input.index })
+  await authorize(reader, input.caller, 'upload', { user: input.user, index, indexName: input.index })
   const target = await findRelease(reader, input)
   const before = await reader.get(keys.link({ ...target, basename: input.basename }))
   return { index, target, before, placement: checkPlacement(index, before, input) }
@@ -102,7 +102,7 @@ async function planUpload(reader: Reader, input: UploadFile) {
  */
 export async function registerVersion(tx: Transaction, input: ReleaseForm): Promise<void> {
   const index = await requireStage(tx, input)
-  authorize(input.caller, 'upload', { user: input.user, index, indexName: input.index })
+  await authorize(tx, input.caller, 'upload', { user: input.user, index, indexName: input.index })
   const target = await findRelease(tx, input)
   await ensureVersion(tx, target, input.name)
   const metadata = await mergeVersionMetadata(tx, target, {
@@ -147,7 +147,7 @@ export interface UploadDocs extends IndexRef, StoredBlob {
 /** Stores the documentation of a version as `{project}-{version}.doc.zip`, in place of the one there is. */
 export async function uploadDocs(tx: Transaction, input: UploadDocs): Promise<Placement> {
   const index = await requireStage(tx, input)
-  authorize(input.caller, 'upload', { user: input.user, index, indexName: input.index })
+  await authorize(tx, input.caller, 'upload', { user: input.user, index, indexName: input.index })
   const version = input.version ?? (await newestVersion(tx, input))
   const target = await findRelease(tx, { ...input, version })
   const basename = docsBasename(target)

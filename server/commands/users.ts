@@ -3,11 +3,12 @@ import { keys } from '#log-format/keys.js'
 import type { JsonValue, UserValue } from '#log-format/values.js'
 import { checkUserName } from '#log-format/names.js'
 import type { Caller } from '#server/auth/caller.js'
-import { authorize } from '#server/auth/permissions.js'
 import type { Transaction } from '#server/storage/transaction.js'
 import { secretNames } from '#server/storage/vault.js'
+import { leaveGroups } from './groups.js'
 import { requireUser } from './lookups.js'
 import { removeIndexContents } from './index-contents.js'
+import { authorize } from './rights.js'
 import { removeTokens } from './tokens.js'
 
 /** What proves a password, made before the transaction; `id` is new for every password. */
@@ -37,7 +38,7 @@ export interface CreateUser {
 /** Creates a user without indexes. Refuses `forbidden`, `conflict` for a name in use, `invalid` for a bad one. */
 export async function createUser(tx: Transaction, input: CreateUser): Promise<UserValue> {
   const { user } = input
-  authorize(input.caller, 'user-create', { user })
+  await authorize(tx, input.caller, 'user-create', { user })
   if ((await tx.get(keys.user({ user }))) !== undefined) throw new Refusal('conflict', 'user already exists')
   checkUserName(user)
 
@@ -69,7 +70,7 @@ export async function modifyUser(tx: Transaction, input: ModifyUser): Promise<Us
   const changed = FIELDS.filter((field) => Object.hasOwn(given, field) && !sameField(before[field], given[field]))
   const revokes = input.apiTokens === 'revoke'
   const onlySecrets = changed.length === 0 && (verifier !== undefined || revokes)
-  authorize(input.caller, onlySecrets ? 'user-modify-password' : 'user-modify', { user })
+  await authorize(tx, input.caller, onlySecrets ? 'user-modify-password' : 'user-modify', { user })
   const revoked = revokes ? await removeTokens(tx, { user }) : []
   if (changed.length === 0 && verifier === undefined && revoked.length === 0) return before
 
@@ -82,10 +83,10 @@ export async function modifyUser(tx: Transaction, input: ModifyUser): Promise<Us
   return value
 }
 
-/** Removes a user with all indexes and API tokens. Refuses `forbidden`, also when one of them is not volatile, and `not-found`. */
+/** Removes a user with all indexes, API tokens and memberships. Refuses `forbidden`, also when one of them is not volatile, and `not-found`. */
 export async function deleteUser(tx: Transaction, input: { readonly caller: Caller; readonly user: string }): Promise<void> {
   const { user } = input
-  authorize(input.caller, 'user-delete', { user })
+  await authorize(tx, input.caller, 'user-delete', { user })
   await requireUser(tx, { user })
   const indexes: string[] = []
   for await (const { segments, value } of tx.scan(keys.index.under(user))) {
@@ -95,6 +96,7 @@ export async function deleteUser(tx: Transaction, input: { readonly caller: Call
   }
   for (const index of indexes) await removeIndexContents(tx, { user, index })
   await removeTokens(tx, { user })
+  await leaveGroups(tx, { user })
   for await (const { segments } of tx.scan(keys.renamed.under(user))) tx.delete(keys.renamed(keys.renamed.params(segments)))
   tx.delete(keys.user({ user }))
   tx.secrets.delete(secretNames.user(user))

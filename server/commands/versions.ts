@@ -1,10 +1,10 @@
 import { Refusal } from '#log-format/api/refusal.js'
 import { keys } from '#log-format/keys.js'
 import type { Caller } from '#server/auth/caller.js'
-import { authorize } from '#server/auth/permissions.js'
 import type { Transaction } from '#server/storage/transaction.js'
 import { removeVersionContents } from './index-contents.js'
 import { requireIndex, requireVersion, type VersionRef } from './lookups.js'
+import { authorize } from './rights.js'
 import { releaseOf } from './uploads.js'
 
 interface OnVersion extends VersionRef {
@@ -20,10 +20,10 @@ export async function deleteVersion(tx: Transaction, input: OnVersion & { readon
   const { user, index, caller } = input
   const value = await requireIndex(tx, input)
   const target = { user, index: value, indexName: index }
-  authorize(caller, 'delete', target)
+  await authorize(tx, caller, 'delete', target)
   const forced = !value.volatile
   if (forced && !input.force) throw new Refusal('forbidden', 'cannot delete version on non-volatile index')
-  if (forced) authorize(caller, 'force', target)
+  if (forced) await authorize(tx, caller, 'force', target)
   const version = await requireVersion(tx, input)
   await removeVersionContents(tx, version)
   tx.record({ kind: 'version-removed', ...releaseOf(version), ...(forced && { forced }) })
@@ -39,7 +39,7 @@ export async function yankVersion(
   input: OnVersion & { readonly reason: string | undefined },
 ): Promise<void> {
   const { user, index, caller, reason } = input
-  authorize(caller, 'yank', { user, index: await requireIndex(tx, input), indexName: index })
+  await authorize(tx, caller, 'yank', { user, index: await requireIndex(tx, input), indexName: index })
   const version = await requireVersion(tx, input)
   const { yanked: _, ...kept } = version.value
   tx.set(keys.version(version), { ...kept, ...(reason !== undefined && { yanked: reason }) })

@@ -12,6 +12,7 @@ import { apiRoutes } from './routes/api.js'
 import { changesRoutes } from './routes/changes.js'
 import { docsRoutes } from './routes/docs.js'
 import { fileRoutes } from './routes/files.js'
+import { groupRoutes } from './routes/groups.js'
 import { healthRoutes } from './routes/health.js'
 import { indexRoutes } from './routes/indexes.js'
 import { loginRoutes } from './routes/login.js'
@@ -43,6 +44,7 @@ export function createApp(deps: Deps): Express {
     changesRoutes(deps),
     apiRoutes(deps),
     loginRoutes(deps),
+    groupRoutes(deps),
     tokenRoutes(deps),
     undoRoutes(deps),
     fileRoutes(deps),

@@ -3,9 +3,9 @@ import { Refusal } from '#log-format/api/refusal.js'
 import { keys } from '#log-format/keys.js'
 import type { LinkValue, MetadataValue } from '#log-format/values.js'
 import type { Caller } from '#server/auth/caller.js'
-import { authorize } from '#server/auth/permissions.js'
 import { filePath, splitDir, type VersionRef } from '#server/commands/lookups.js'
 import { type PushedRow, selectRelease } from '#server/commands/pushes.js'
+import { authorize } from '#server/commands/rights.js'
 import { parseFilename } from '#server/packaging/filename.js'
 import { type FormFile, postForm, type PostReply } from '#server/upstream/form-post.js'
 import type { Deps } from './deps.js'
@@ -46,8 +46,8 @@ interface ExternalPush extends VersionRef {
  * 200 when all of it was taken, else 502.
  */
 export async function pushToServer(deps: Deps, response: Response, push: ExternalPush): Promise<void> {
-  authorize(push.caller, 'push-elsewhere', { user: push.user, indexName: push.index })
   const reader = deps.storage.reader()
+  await authorize(reader, push.caller, 'push-elsewhere', { user: push.user, indexName: push.index })
   const { source, links } = await selectRelease(reader, push)
   const metadata = (await reader.get(keys.metadata(source))) ?? {}
   response.setTimeout(0) // nothing comes here while another server takes its time

@@ -2,6 +2,7 @@ import type { ParamsDictionary } from 'express-serve-static-core'
 import type { Request } from 'express'
 import { Refusal } from '#log-format/api/refusal.js'
 import { isKeySegment } from '#log-format/names.js'
+import type { GroupRef } from '#server/commands/groups.js'
 import type { FileRef, IndexRef, ProjectRef, UserRef, VersionRef } from '#server/commands/lookups.js'
 import type { TokenRef } from '#server/commands/tokens.js'
 import { normalizeProjectName } from '#server/packaging/project-name.js'
@@ -13,6 +14,10 @@ export function noSuchRoute(): Refusal {
 
 export function userPath(params: ParamsDictionary): UserRef {
   return { user: nameParam(params, 'user') }
+}
+
+export function groupPath(params: ParamsDictionary): GroupRef {
+  return { group: nameParam(params, 'group') }
 }
 
 export function tokenPath(params: ParamsDictionary): TokenRef {

@@ -1,9 +1,10 @@
 import { keys } from '#log-format/keys.js'
 import type { IndexValue, JsonValue, UserValue } from '#log-format/values.js'
 import type { Caller } from '#server/auth/caller.js'
-import { allows, hasFullRights } from '#server/auth/permissions.js'
+import { hasFullRights } from '#server/auth/permissions.js'
 import { settingsOf } from '#server/commands/index-settings.js'
 import type { UserRef } from '#server/commands/lookups.js'
+import { allows } from '#server/commands/rights.js'
 import type { Reader } from '#server/storage/reader.js'
 
 /** `userconfig`: a user with the indexes that the caller may read. An e-mail address is for the logged in, with all their rights. */
@@ -11,7 +12,7 @@ export async function userJson(reader: Reader, ref: UserRef, value: UserValue, c
   const indexes: Record<string, JsonValue> = {}
   for await (const found of reader.scan(keys.index.under(ref.user))) {
     const { index } = keys.index.params(found.segments)
-    if (allows(caller, 'read', { user: ref.user, index: found.value, indexName: index })) indexes[index] = indexJson(found.value)
+    if (await allows(reader, caller, 'read', { user: ref.user, index: found.value, indexName: index })) indexes[index] = indexJson(found.value)
   }
   const { created, modified, email, ...fields } = value
   return {

@@ -236,8 +236,8 @@ class OptionValues {
     if (text === undefined) return undefined
     const names = splitList(text)
     if (names.length === 0) throw new UsageError(`${place} wants at least one name`)
-    const group = names.find((each) => each.startsWith(':'))
-    if (group !== undefined) throw new UsageError(`${place} names the group ${group}; groups are not available yet`)
+    const noGroup = names.find((each) => each.startsWith(':') && !/^:[^:]+$/.test(each))
+    if (noGroup !== undefined) throw new UsageError(`${place} wants names of users, and of groups as :group, not ${noGroup}`)
     return names
   }
 

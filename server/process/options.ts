@@ -35,7 +35,7 @@ export const OPTIONS: readonly Option[] = [
     help: 'address or network of a proxy whose forwarding headers are believed; may be repeated',
   },
   { name: 'secretfile', programs: SERVER, argument: 'FILE', help: 'secret that signs login tokens' },
-  { name: 'restrict-modify', programs: SERVER, argument: 'USERS', help: 'only these users, separated by commas, may create or change users and indexes' },
+  { name: 'restrict-modify', programs: SERVER, argument: 'USERS', help: 'only these users and :groups, separated by commas, may create or change users and indexes' },
   {
     name: 'push-host', programs: SERVER, argument: 'HOST', repeatable: true,
     help: 'name or address in a private network that releases may be pushed to, as they may to public hosts; may be repeated',

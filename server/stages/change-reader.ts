@@ -5,9 +5,9 @@ import { fieldsOfKind, type ForeignMutation, isMutationKind, type MutationKind, 
 import { type Serial, toSerial } from '#log-format/serial.js'
 import type { IndexValue, JsonValue } from '#log-format/values.js'
 import { type Caller, ROOT_USER } from '#server/auth/caller.js'
-import { allows } from '#server/auth/permissions.js'
 import { indexName, type IndexRef, renamedTo } from '#server/commands/lookups.js'
 import type { FoundIndex } from '#server/commands/read-rights.js'
+import { allows } from '#server/commands/rights.js'
 import type { Reader } from '#server/storage/reader.js'
 
 /** Whose business a mutation is: who may inspect the server, the user it is about, or who may read the index, if it names one. */
@@ -21,6 +21,9 @@ const AUDIENCE: { readonly [K in MutationKind]: Audience } = {
   'user-deleted': 'user',
   'token-created': 'user',
   'token-revoked': 'user',
+  'group-created': 'inspectors',
+  'group-modified': 'inspectors',
+  'group-deleted': 'inspectors',
   'index-created': 'readers',
   'index-modified': 'readers',
   'index-deleted': 'readers',
@@ -39,6 +42,14 @@ const AUDIENCE: { readonly [K in MutationKind]: Audience } = {
   'mirror-project-changed': 'readers',
 }
 
+/** From when and for whom. */
+interface Viewpoint {
+  /** Shows the moment by which is judged. */
+  readonly current: Reader
+  readonly readerAt: (serial: Serial) => Reader
+  readonly caller: Caller
+}
+
 /**
  * Shows mutations to one caller by the permissions of one moment. For an
  * index, those are its present `acl_read`, whatever it is called now; what
@@ -53,11 +64,15 @@ export class ChangeReader {
   readonly #mayInspect: boolean
   readonly #indexesNow = new Map<string, FoundIndex | undefined>()
 
-  constructor(input: { readonly current: Reader; readonly readerAt: (serial: Serial) => Reader; readonly caller: Caller }) {
+  private constructor(input: Viewpoint, mayInspect: boolean) {
     this.#current = input.current
     this.#readerAt = input.readerAt
     this.#caller = input.caller
-    this.#mayInspect = allows(input.caller, 'inspect', { user: ROOT_USER })
+    this.#mayInspect = mayInspect
+  }
+
+  static async open(input: Viewpoint): Promise<ChangeReader> {
+    return new ChangeReader(input, await allows(input.current, input.caller, 'inspect', { user: ROOT_USER }))
   }
 
   /** What the caller may know of the mutation; undefined when that is nothing. */
@@ -74,16 +89,16 @@ export class ChangeReader {
   async #mayHear(audience: Audience, user: string | undefined, index: string | undefined, serial: Serial): Promise<boolean> {
     if (audience === 'inspectors' || user === undefined) return false
     if (audience === 'readers' && index !== undefined) return this.#mayRead({ user, index }, serial)
-    return (await this.#isSameUser(user, serial)) && allows(this.#caller, 'user-history', { user })
+    return (await this.#isSameUser(user, serial)) && allows(this.#current, this.#caller, 'user-history', { user })
   }
 
   /** Whether the caller may read the index that an entry named. */
   async #mayRead(ref: IndexRef, serial: Serial): Promise<boolean> {
     const [then, now] = [await this.#valueAt(keys.index(ref), serial), await this.#indexNow(ref)]
     if (then !== undefined && then.created === now?.value.created) {
-      return allows(this.#caller, 'read', { user: now.user, indexName: now.index, index: now.value })
+      return allows(this.#current, this.#caller, 'read', { user: now.user, indexName: now.index, index: now.value })
     }
-    return (await this.#isSameUser(ref.user, serial)) && allows(this.#caller, 'read', { user: ref.user, indexName: ref.index })
+    return (await this.#isSameUser(ref.user, serial)) && allows(this.#current, this.#caller, 'read', { user: ref.user, indexName: ref.index })
   }
 
   /** Whether the user of this name is the one whom an entry named. */

@@ -38,7 +38,7 @@ export interface ChangesPage {
 export async function readChanges(storage: Storage, caller: Caller, input: ChangesInput): Promise<ChangesPage> {
   const { since, limit, filter } = input
   const head = storage.head.serial
-  const reader = new ChangeReader({ current: storage.reader(), readerAt: (serial) => storage.reader(serial), caller })
+  const reader = await ChangeReader.open({ current: storage.reader(), readerAt: (serial) => storage.reader(serial), caller })
   const changes: ChangeJson[] = []
   let looked = 0
   let bytes = 0

@@ -1,8 +1,8 @@
 import type { IndexValue } from '#log-format/values.js'
 import type { Caller } from '#server/auth/caller.js'
-import { allows } from '#server/auth/permissions.js'
 import { type IndexRef, requireIndex } from '#server/commands/lookups.js'
 import { authorizeRead, judgedNow } from '#server/commands/read-rights.js'
+import { allows } from '#server/commands/rights.js'
 import type { Reader } from '#server/storage/reader.js'
 import { type IndexInOrder, resolutionOrder } from './resolution-order.js'
 
@@ -43,7 +43,7 @@ export async function openStage(input: {
   for (const found of indexes) {
     const judged = await judgedNow(reader, current, found, caller)
     isPublic &&= judged.settings.acl_read === undefined
-    if (allows(judged.caller, 'read', { user: found.user, index: judged.settings, indexName: found.index })) order.push(found)
+    if (await allows(current, judged.caller, 'read', { user: found.user, index: judged.settings, indexName: found.index })) order.push(found)
   }
   return { user: ref.user, index: ref.index, reader, value, order, visited, isPublic }
 }

@@ -1,6 +1,6 @@
 import { Refusal } from '#log-format/api/refusal.js'
 import type { MirrorIndexValue, StageIndexValue } from '#log-format/values.js'
-import { ANONYMOUS, type AccessPolicy, type Caller } from '#server/auth/caller.js'
+import { ANONYMOUS, type AccessPolicy, type Principal } from '#server/auth/caller.js'
 import type { Action, Target } from '#server/auth/actions.js'
 import { allows, authorize } from '#server/auth/permissions.js'
 
@@ -15,11 +15,12 @@ const STAGE: StageIndexValue = {
 }
 const MIRROR: MirrorIndexValue = { type: 'mirror', created: 0, volatile: true }
 
+/** Of whom paul alone is in a group. */
 const CALLERS = ['anonymous', 'nina', 'olga', 'paul', 'root'] as const
 type Who = (typeof CALLERS)[number]
 
-function caller(who: Who): Caller {
-  return who === 'anonymous' ? ANONYMOUS : { user: who, via: 'basic' }
+function caller(who: Who): Principal {
+  return who === 'anonymous' ? ANONYMOUS : { user: who, via: 'basic', groups: who === 'paul' ? ['devs'] : [] }
 }
 
 function whoMay(action: Action, target: Target, policy?: AccessPolicy): string {
@@ -51,6 +52,8 @@ test.each<[Action, Target, string]>([
   ['user-history', NINA, 'nina root'],
   ['user-history', { user: 'root' }, 'root'],
   ['inspect', { user: 'root' }, 'root'],
+  ['group-read', { user: 'root' }, 'root'],
+  ['group-modify', { user: 'root' }, 'root'],
   ['read', { ...NINA, indexName: 'gone' }, 'nina root'],
   ['index-create', { ...NINA, indexName: 'dev' }, 'nina root'],
   ['index-modify', DEV, 'nina root'],
@@ -80,6 +83,16 @@ test.each<[Action, Target, string]>([
   ['upload', stage({ acl_upload: [':paul', 'Nina', 'ANONYMOUS', 'anonymous', '', ':'] }), 'root'],
   ['toxresult-upload', stage({ acl_toxresult_upload: ['paul'] }), 'paul root'],
   ['toxresult-upload', stage({ acl_toxresult_upload: [] }), 'root'],
+  // Groups
+  ['read', stage({ acl_read: [':devs'], acl_upload: [] }), 'nina paul root'],
+  ['upload', stage({ acl_upload: [':devs'] }), 'paul root'],
+  ['push', stage({ acl_upload: [':devs'] }), 'paul root'],
+  ['yank', stage({ acl_upload: [':devs'] }), 'paul root'],
+  ['delete', stage({ acl_upload: [':devs'] }), 'nina paul root'],
+  ['force', stage({ acl_upload: [':devs'] }), 'nina root'],
+  ['toxresult-upload', stage({ acl_toxresult_upload: [':devs'] }), 'paul root'],
+  ['index-modify', stage({ acl_upload: [':devs'] }), 'nina root'],
+  ['read', stage({ acl_read: [':DEVS', 'devs', ':devs:', '::devs', ':'], acl_upload: [] }), 'nina root'],
   // Private indexes
   ['read', stage({ acl_read: ['paul'] }), 'nina olga paul root'],
   ['read', stage({ acl_read: [] }), 'nina olga root'],
@@ -128,6 +141,22 @@ test.each<[Action, Target, string]>([
   expect(whoMay(action, target, { signUp: 'open', managers: ['olga'] })).toBe(expected)
 })
 
+test.each<[Action, Target, string]>([
+  ['user-create', { user: 'new' }, 'paul'],
+  ['user-delete', NINA, 'paul'],
+  ['user-delete', { user: 'paul' }, ''],
+  ['index-modify', DEV, 'paul'],
+  ['upload', DEV, 'nina olga paul'],
+  ['read', stage({ acl_read: [], acl_upload: [] }), 'nina paul'],
+  ['inspect', { user: 'root' }, 'paul root'],
+  // So that a group without members can get some.
+  ['group-read', { user: 'root' }, 'paul root'],
+  ['group-modify', { user: 'root' }, 'paul root'],
+])('with a group of managers, %s on %j: %s', (action, target, expected) => {
+  expect(whoMay(action, target, { signUp: 'open', managers: [':devs'] })).toBe(expected)
+  expect(whoMay(action, target, { signUp: 'open', managers: [':devs', ':ANONYMOUS:', ':authenticated:'] })).toBe(expected)
+})
+
 test('a closed server lets only root create users (wart W1)', () => {
   expect(whoMay('user-create', { user: 'new' }, { signUp: 'closed' })).toBe('root')
 })
@@ -171,11 +200,13 @@ test.each<[Who, Action, Target, string, string, string]>([
   ['paul', 'token-list', NINA, 'forbidden', 'message', NO_TOKENS],
   ['paul', 'token-create', NINA, 'forbidden', 'message', NO_TOKENS],
   ['paul', 'token-revoke', NINA, 'forbidden', 'message', NO_TOKENS],
+  ['paul', 'group-read', NINA, 'forbidden', 'message', 'no permission to see or change groups'],
+  ['paul', 'group-modify', NINA, 'forbidden', 'message', 'no permission to see or change groups'],
 ])('%s is refused %s on %j as %s, %s: %s', (who, action, target, kind, form, message) => {
   expect(refusalOf(who, action, target)).toMatchObject({ kind, form, message, headers: {} })
 })
 
-test.each<Action>(['read', 'upload', 'push', 'push-elsewhere', 'yank', 'token-list', 'token-create', 'token-revoke', 'inspect'])('%s without credentials is challenged to send some', (action) => {
+test.each<Action>(['read', 'upload', 'push', 'push-elsewhere', 'yank', 'token-list', 'token-create', 'token-revoke', 'group-read', 'group-modify', 'inspect'])('%s without credentials is challenged to send some', (action) => {
   expect(refusalOf('anonymous', action, PRIVATE)).toMatchObject({
     kind: 'unauthenticated',
     form: 'status',

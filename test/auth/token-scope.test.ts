@@ -2,7 +2,7 @@ import fc from 'fast-check'
 
 import { Refusal } from '#log-format/api/refusal.js'
 import type { StageIndexValue, TokenScope } from '#log-format/values.js'
-import type { Caller } from '#server/auth/caller.js'
+import { ANONYMOUS, type Principal } from '#server/auth/caller.js'
 import type { Action, Target } from '#server/auth/actions.js'
 import { allows, authorize, hasFullRights } from '#server/auth/permissions.js'
 
@@ -22,12 +22,12 @@ const NINA: Target = { user: 'nina' }
 const DEV: Target = { user: 'nina', indexName: 'dev', index: STAGE }
 const OPEN: Target = { user: 'nina', indexName: 'open', index: { ...STAGE, acl_read: [':ANONYMOUS:'], acl_toxresult_upload: [':ANONYMOUS:'] } }
 
-function withToken(actions: string, indexes: string, user = 'nina'): Caller {
-  return { user, via: 'token', scope: { actions: actions.split(' '), indexes: indexes.split(' ') } }
+function withToken(actions: string, indexes: string, user = 'nina'): Principal {
+  return { user, via: 'token', groups: [], scope: { actions: actions.split(' '), indexes: indexes.split(' ') } }
 }
 
-/** All that nina may do on her own: to inspect the server is for root. */
-const ACTIONS: Record<Exclude<Action, 'inspect'>, Target> = {
+/** All that nina may do on her own: the server itself and groups are for root. */
+const ACTIONS: Record<Exclude<Action, 'inspect' | 'group-read' | 'group-modify'>, Target> = {
   'user-create': { user: 'new' },
   'user-modify': NINA,
   'user-modify-password': NINA,
@@ -87,16 +87,25 @@ test.each(['index', 'contents-by-force', 'orphaned'] as const)('the removal of w
   expect(undo('admin', 'nina')).toBe(removed !== 'orphaned')
 })
 
-test('a token of root shows the server itself only when it is for everything', () => {
-  const mayInspect = (actions: string, indexes: string): boolean => allows(withToken(actions, indexes, 'root'), 'inspect', { user: 'root' })
+test.each(['inspect', 'group-read', 'group-modify'] as const)('a token of root may %s only when it is for everything', (action) => {
+  const mayInspect = (actions: string, indexes: string): boolean => allows(withToken(actions, indexes, 'root'), action, { user: 'root' })
   expect([mayInspect('admin', '*'), mayInspect('read upload delete', '*'), mayInspect('admin', 'root/pypi')]).toEqual([true, false, false])
 })
 
 test('an empty scope admits to nothing', () => {
   const scopes: TokenScope[] = [{ actions: [], indexes: ['*'] }, { actions: ['admin'], indexes: [] }]
   for (const scope of scopes) {
-    expect(ALL.filter((action) => allows({ user: 'nina', via: 'token', scope }, action, ACTIONS[action]))).toEqual([])
+    expect(ALL.filter((action) => allows({ user: 'nina', via: 'token', groups: [], scope }, action, ACTIONS[action]))).toEqual([])
   }
+})
+
+test('groups add nothing to what a token is for', () => {
+  const member = (actions: string, indexes: string): Principal => ({ ...withToken(actions, indexes, 'paul'), groups: ['devs'] })
+  const target: Target = { user: 'nina', indexName: 'dev', index: { ...STAGE, acl_upload: [':devs'] } }
+  expect(allows(member('upload', 'nina/dev'), 'upload', target)).toBe(true)
+  expect(allows(member('read', 'nina/dev'), 'upload', target)).toBe(false)
+  expect(allows(member('upload', 'paul/dev'), 'upload', target)).toBe(false)
+  expect(allows(withToken('upload', 'nina/dev', 'paul'), 'upload', target)).toBe(false)
 })
 
 // Cached pages are answered to everybody before it is asked who comes.
@@ -129,10 +138,10 @@ test('a token never widens: what it allows its user may do, and what is beyond i
   })
   fc.assert(
     fc.property(users, scope, target, fc.constantFrom(...ALL), (user, limits, on, action) => {
-      const person: Caller = { user, via: 'basic' }
+      const person: Principal = { user, via: 'basic', groups: [] }
       if (!allows({ ...person, scope: limits }, action, on)) return
       expect(allows(person, action, on)).toBe(true)
-      if (action === 'read' && allows({ user: undefined, via: 'session' }, action, on)) return
+      if (action === 'read' && allows(ANONYMOUS, action, on)) return
       const name = on.indexName === undefined ? undefined : `${on.user}/${on.indexName}`
       expect(limits.indexes.includes('*') || (name !== undefined && limits.indexes.includes(name))).toBe(true)
       expect(limits.actions.length).toBeGreaterThan(0)
@@ -140,7 +149,7 @@ test('a token never widens: what it allows its user may do, and what is beyond i
   )
 })
 
-test.each<[string, Caller, Action, Target, string, string]>([
+test.each<[string, Principal, Action, Target, string, string]>([
   ['an index it is not for', withToken('upload', 'nina/prod'), 'upload', DEV, 'forbidden', 'this API token is not for the index nina/dev'],
   ['an action it is not for', withToken('read', 'nina/dev'), 'upload', DEV, 'forbidden', "this API token is not for the action 'upload'"],
   ['a yank', withToken('upload', '*'), 'yank', DEV, 'forbidden', "this API token is not for the action 'delete'"],
@@ -148,8 +157,8 @@ test.each<[string, Caller, Action, Target, string, string]>([
   ['another token', withToken('read upload', '*'), 'token-create', NINA, 'forbidden', "this API token is not for the action 'admin'"],
   ['the password', withToken('admin', 'nina/dev'), 'user-modify-password', NINA, 'forbidden', "this API token is not for users and tokens, which takes the action 'admin' on all indexes"],
   ['what its user may not do either', withToken('upload', 'nina/dev', 'olga'), 'upload', DEV, 'forbidden', 'no permission to submit'],
-  ['a rejected token', { user: undefined, via: 'session', rejected: 'it is over' }, 'upload', DEV, 'unauthenticated', 'it is over'],
-  ['a rejected token where nobody is challenged', { user: undefined, via: 'session', rejected: 'it is over' }, 'delete', DEV, 'unauthenticated', 'it is over'],
+  ['a rejected token', { ...ANONYMOUS, rejected: 'it is over' }, 'upload', DEV, 'unauthenticated', 'it is over'],
+  ['a rejected token where nobody is challenged', { ...ANONYMOUS, rejected: 'it is over' }, 'delete', DEV, 'unauthenticated', 'it is over'],
 ])('%s is refused in one sentence that tools print', (_, caller, action, target, kind, message) => {
   let refusal: unknown
   try {
@@ -161,9 +170,9 @@ test.each<[string, Caller, Action, Target, string, string]>([
   expect(refusal).toMatchObject({ kind, message, form: 'reason', headers: kind === 'unauthenticated' ? { 'WWW-Authenticate': 'Basic realm="pypi"' } : {} })
 })
 
-test.each<[string, Caller, boolean]>([
-  ['nobody', { user: undefined, via: 'session' }, false],
-  ['a password', { user: 'nina', via: 'basic' }, true],
+test.each<[string, Principal, boolean]>([
+  ['nobody', ANONYMOUS, false],
+  ['a password', { user: 'nina', via: 'basic', groups: [] }, true],
   ['a token for everything', withToken('admin', '*'), true],
   ['a token for everything on an index', withToken('admin', 'nina/dev'), false],
   ['a token for all indexes', withToken('read upload delete', '*'), false],

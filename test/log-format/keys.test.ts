@@ -4,6 +4,9 @@ import { checkMutation } from '#log-format/mutation.js'
 
 test.each([
   ['alice/.config', 'user', ['alice']],
+  ['+groups/devs/+group', 'group', ['devs']],
+  ['+groups/devs/alice/+member', 'member', ['devs', 'alice']],
+  ['+groups/.config/.config/+member', 'member', ['.config', '.config']],
   ['alice/+token/0123456789abcdef', 'token', ['alice', '0123456789abcdef']],
   ['alice/dev/.config', 'index', ['alice', 'dev']],
   ['alice/dev/+renamed', 'renamed', ['alice', 'dev']],
@@ -24,7 +27,7 @@ const segment = fc.string({ unit: 'grapheme', minLength: 1 }).filter((text) => !
 test('a path that was built is found again', () => {
   fc.assert(
     fc.property(segment, segment, segment, segment, segment, (user, index, project, version, basename) => {
-      for (const key of [keys.token({ user, id: index }), keys.index({ user, index }), keys.link({ user, index, project, version, basename }), keys.metadata({ user, index, project, version })]) {
+      for (const key of [keys.group({ group: user }), keys.member({ group: index, user }), keys.token({ user, id: index }), keys.index({ user, index }), keys.link({ user, index, project, version, basename }), keys.metadata({ user, index, project, version })]) {
         expect(locatePath(key.path)).toEqual({ family: key.family, segments: key.segments })
       }
     }),

@@ -2,6 +2,7 @@ import { type Request, type RequestHandler, type Response, Router } from 'expres
 import { Refusal } from '#log-format/api/refusal.js'
 import { isKeySegment } from '#log-format/names.js'
 import type { JsonValue } from '#log-format/values.js'
+import { groupsOf } from '#server/commands/groups.js'
 import { renamedTo } from '#server/commands/lookups.js'
 import { openStage } from '#server/stages/open-stage.js'
 import { callerOf, identityOf } from '../authenticate.js'
@@ -16,7 +17,10 @@ import { joinUrl } from '../urls.js'
 const FEATURES = ['push-no-docs', 'push-only-docs', 'push-register-project', 'server-keyvalue-parsing']
 
 /** First segments that are no user. */
-const OWN_ROUTES: ReadonlySet<string> = new Set(['+api', '+login', '+status', '+authcheck', '+changes', '+health', '+metrics', '+openapi.json'])
+const OWN_ROUTES: ReadonlySet<string> = new Set(['+api', '+login', '+status', '+groups', '+authcheck', '+changes', '+health', '+metrics', '+openapi.json'])
+
+/** Those of them with more below. */
+const WITHOUT_INDEX: ReadonlySet<string> = new Set(['+health', '+groups'])
 
 /** `+api`, from which clients learn all other addresses, and `+authcheck` for proxies in front. */
 export function apiRoutes(deps: Deps): Router {
@@ -38,7 +42,8 @@ export function apiRoutes(deps: Deps): Router {
 async function sendApi(deps: Deps, req: Request, res: Response, urls: { readonly [name: string]: string }): Promise<void> {
   requireJson(req)
   const { caller, status } = await identityOf(deps, req)
-  const authstatus: JsonValue = caller.user === undefined ? [status, '', []] : [status, caller.user, []]
+  const { user } = caller
+  const authstatus: JsonValue = user === undefined ? [status, '', []] : [status, user, await groupsOf(deps.storage.reader(), { user })]
   const result = { login: joinUrl(deps.outsideUrl(req).base, '+login'), authstatus, features: FEATURES, ...urls }
   sendResult(res, { type: 'apiconfig', result, serial: deps.storage.head.serial })
 }
@@ -61,7 +66,7 @@ async function checkAccess(deps: Deps, req: Request, res: Response): Promise<voi
   const [first = '', index, ...rest] = segmentsOf(uri)
   const isRoute = first === '' || !first.startsWith('+') || OWN_ROUTES.has(first)
   if (!isRoute) throw accessDenied()
-  if (first !== '+health' && index !== undefined && index !== '' && index !== '+api' && rest.at(-1) !== '+api') {
+  if (!WITHOUT_INDEX.has(first) && index !== undefined && index !== '' && index !== '+api' && rest.at(-1) !== '+api') {
     const reader = deps.storage.reader()
     const caller = await callerOf(deps, req)
     try {

@@ -1,6 +1,6 @@
 import { Router } from 'express'
 import { ROOT_USER } from '#server/auth/caller.js'
-import { authorize } from '#server/auth/permissions.js'
+import { authorize } from '#server/commands/rights.js'
 import { callerOf } from '../authenticate.js'
 import type { Deps } from '../deps.js'
 import { mount } from '../methods.js'
@@ -11,7 +11,10 @@ export function metricsRoutes(deps: Deps): Router {
   const router = Router({ caseSensitive: true, strict: true })
   mount(router, '/\\+metrics', {
     get: async (req, res) => {
-      if (!deps.isMonitor(req)) authorize(await callerOf(deps, req), 'inspect', { user: ROOT_USER })
+      if (!deps.isMonitor(req)) {
+        const caller = await callerOf(deps, req)
+        await authorize(deps.storage.reader(), caller, 'inspect', { user: ROOT_USER })
+      }
       const { metrics } = deps
       sendBody(res, 200, await metrics.render(), { 'Content-Type': metrics.contentType, 'Cache-Control': 'no-store' })
     },

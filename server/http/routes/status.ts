@@ -1,7 +1,7 @@
 import { Router } from 'express'
 import type { MachineJson, StatusJson, StatusMetric } from '#log-format/api/status.js'
 import { ROOT_USER } from '#server/auth/caller.js'
-import { allows } from '#server/auth/permissions.js'
+import { allows } from '#server/commands/rights.js'
 import { callerOf } from '../authenticate.js'
 import type { Deps } from '../deps.js'
 import { mount } from '../methods.js'
@@ -14,7 +14,8 @@ export function statusRoutes(deps: Deps): Router {
   mount(router, '/\\+status', {
     get: async (req, res) => {
       requireJson(req)
-      const mayInspect = allows(await callerOf(deps, req), 'inspect', { user: ROOT_USER })
+      const caller = await callerOf(deps, req)
+      const mayInspect = await allows(deps.storage.reader(), caller, 'inspect', { user: ROOT_USER })
       const result = statusJson(deps, mayInspect ? machineJson(deps) : {})
       sendResult(res, { type: 'status', result, serial: deps.storage.head.serial })
     },

@@ -3,8 +3,8 @@ import type { CreatedTokenJson, TokenJson } from '#log-format/api/tokens.js'
 import { keys } from '#log-format/keys.js'
 import type { TokenValue } from '#log-format/values.js'
 import { hasExpired, newApiToken } from '#server/auth/api-tokens.js'
-import { authorize } from '#server/auth/permissions.js'
 import { requireUser } from '#server/commands/lookups.js'
+import { authorize } from '#server/commands/rights.js'
 import { createToken, noSuchToken, revokeToken, type TokenRef } from '#server/commands/tokens.js'
 import { callerAndOrigin, callerOf } from '../authenticate.js'
 import type { Deps } from '../deps.js'
@@ -33,8 +33,9 @@ export function tokenRoutes(deps: Deps): Router {
 async function listTokens(deps: Deps, req: Request, res: Response): Promise<void> {
   const { user } = userPath(req.params)
   requireJson(req)
-  authorize(await callerOf(deps, req), 'token-list', { user })
+  const caller = await callerOf(deps, req)
   const reader = deps.storage.reader()
+  await authorize(reader, caller, 'token-list', { user })
   await requireUser(reader, { user })
   const tokens: Record<string, TokenJson> = {}
   for await (const { segments, value } of reader.scan(keys.token.under(user))) {
@@ -48,8 +49,9 @@ async function listTokens(deps: Deps, req: Request, res: Response): Promise<void
 async function showToken(deps: Deps, req: Request, res: Response): Promise<void> {
   const ref = tokenPath(req.params)
   requireJson(req)
-  authorize(await callerOf(deps, req), 'token-list', { user: ref.user })
+  const caller = await callerOf(deps, req)
   const reader = deps.storage.reader()
+  await authorize(reader, caller, 'token-list', { user: ref.user })
   await requireUser(reader, ref)
   const value = await reader.get(keys.token(ref))
   if (value === undefined) throw noSuchToken(ref)
@@ -60,7 +62,7 @@ async function showToken(deps: Deps, req: Request, res: Response): Promise<void>
 async function postToken(deps: Deps, req: Request, res: Response): Promise<void> {
   const { user } = userPath(req.params)
   const { caller, origin } = await callerAndOrigin(deps, req)
-  authorize(caller, 'token-create', { user }) // asked again in the transaction; strangers need not send a body
+  await authorize(deps.storage.reader(), caller, 'token-create', { user }) // asked again in the transaction; strangers need not send a body
   const wanted = wantedToken(await readJsonObject(req, deps.limits))
   const token = newApiToken(user)
   const { serial, result: value } = await deps.storage.transact(origin, (tx) => createToken(tx, { caller, user, token, ...wanted }))

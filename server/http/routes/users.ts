@@ -5,9 +5,9 @@ import { checkUserName } from '#log-format/names.js'
 import type { JsonValue } from '#log-format/values.js'
 import { type Caller, ROOT_USER } from '#server/auth/caller.js'
 import { isPasswordVerifier } from '#server/auth/passwords.js'
-import { authorize } from '#server/auth/permissions.js'
 import { createUserSecret, userSecretOf } from '#server/auth/user-secret.js'
 import { requireUser } from '#server/commands/lookups.js'
+import { authorize } from '#server/commands/rights.js'
 import { createUser, deleteUser, modifyUser, type UserFields, type Verifier } from '#server/commands/users.js'
 import { callerAndOrigin, callerOf } from '../authenticate.js'
 import type { Deps } from '../deps.js'
@@ -60,7 +60,7 @@ async function putUser(deps: Deps, req: Request, res: Response): Promise<void> {
   const { user } = userPath(req.params)
   const { caller, origin } = await callerAndOrigin(deps, req)
   // Asked again in the transaction; here it keeps strangers from making the server hash passwords for nothing.
-  authorize(caller, 'user-create', { user })
+  await authorize(deps.storage.reader(), caller, 'user-create', { user })
   if ((await deps.storage.reader().get(keys.user({ user }))) !== undefined) {
     throw new Refusal('conflict', 'user already exists')
   }
@@ -87,7 +87,7 @@ async function patchUser(deps: Deps, req: Request, res: Response): Promise<void>
   const body = await readJsonObject(req, deps.limits)
   await requireUser(deps.storage.reader(), { user })
   const onlyPassword = !Object.keys(body).some((key) => FIELDS.has(key))
-  authorize(caller, onlyPassword ? 'user-modify-password' : 'user-modify', { user })
+  await authorize(deps.storage.reader(), caller, onlyPassword ? 'user-modify-password' : 'user-modify', { user })
 
   const apiTokens = revokesTokens(body) ? 'revoke' : 'keep'
   const verifier = await verifierOf(deps, caller, body)
