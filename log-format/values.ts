@@ -127,6 +127,24 @@ export interface LinkLogEntry {
   readonly count?: number
 }
 
+/** What a tox report says in short. It is read once, when the report arrives: what is folded later stands here. */
+export interface ToxReport {
+  readonly host: string
+  readonly platform: string
+  readonly environments: readonly ToxEnvironment[]
+}
+
+/** One environment of a report. `unknown`: nothing failed, and no test was run. */
+export interface ToxEnvironment {
+  readonly name: string
+  readonly state: 'passed' | 'failed' | 'unknown'
+  /** How many commands were run, those of the set-up included, and how many of them failed. */
+  readonly commands: number
+  readonly failed: number
+  /** Version of Python. */
+  readonly python?: string
+}
+
 /**
  * `{user}/{index}/{project}/{version}/+link/{basename}`: one file of a
  * version. `sha256` is lower-case hex and names the blob; `dir` is the two
@@ -144,6 +162,8 @@ export interface LinkValue {
   readonly log: readonly LinkLogEntry[]
   /** Of a tox result: basename of the release file it reports on. */
   readonly forFile?: string
+  /** Of a tox result: what it says in short; absent if it does not say it in tox's own form. */
+  readonly report?: ToxReport
   readonly requiresPython?: string
   /** PEP 592, of this file alone; a reason may be empty. Absent: not yanked by itself. */
   readonly yanked?: string

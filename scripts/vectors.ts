@@ -152,4 +152,26 @@ const CASES: readonly Case[] = [
   { name: 'group modified', actor: 'root', mutation: { kind: 'group-modified', group: 'devs', added: ['carol'], removed: ['bob'] }, changes: [{ path: '+groups/devs/carol/+member', value: { since: 1_700_000_029_000 } }, { path: '+groups/devs/bob/+member', value: undefined }] },
   { name: 'user deleted who was in a group', actor: 'root', mutation: { kind: 'user-deleted', user: 'carol' }, changes: [{ path: '+groups/devs/carol/+member', value: undefined }, { path: 'carol/.config', value: undefined }] },
   { name: 'group deleted', actor: 'root', mutation: { kind: 'group-deleted', group: 'devs', members: ['alice'] }, changes: [{ path: '+groups/devs/alice/+member', value: undefined }, { path: '+groups/devs/+group', value: undefined }] },
+  {
+    name: 'test report attached, and what it says',
+    mutation: { kind: 'toxresult-attached', ...FILE_OF_RELEASE, toxresult: 'demo-1.0.tar.gz.toxresult-20231114221348-1', sha256: OTHER_SHA, size: 2000 },
+    changes: [
+      {
+        path: `${LINK_PATH}.toxresult-20231114221348-1`,
+        value: {
+          ...LINK,
+          rel: 'toxresult',
+          forFile: 'demo-1.0.tar.gz',
+          report: {
+            host: 'box',
+            platform: 'linux',
+            environments: [
+              { name: 'py311', state: 'failed', commands: 4, failed: 1, python: '3.11.7' },
+              { name: 'docs', state: 'unknown', commands: 0, failed: 0 },
+            ],
+          },
+        },
+      },
+    ],
+  },
 ]

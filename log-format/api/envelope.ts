@@ -19,6 +19,7 @@ export type ResultType =
   | 'versiondata'
   | 'releasefilemeta'
   | 'toxresultpath'
+  | 'toxresults'
   | 'actionlog'
   | 'status'
   | 'changes'

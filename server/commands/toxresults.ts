@@ -1,6 +1,6 @@
 import { Refusal } from '#log-format/api/refusal.js'
 import { keys } from '#log-format/keys.js'
-import type { LinkValue } from '#log-format/values.js'
+import type { LinkValue, ToxReport } from '#log-format/values.js'
 import type { Caller } from '#server/auth/caller.js'
 import type { Reader } from '#server/storage/reader.js'
 import type { Transaction } from '#server/storage/transaction.js'
@@ -17,10 +17,16 @@ export interface AttachedToxresult {
   readonly sha256: string
 }
 
+export interface AttachToxresult extends FileRef, StoredBlob {
+  readonly caller: Caller
+  /** What the document says in short, if it is a report. */
+  readonly report: ToxReport | undefined
+}
+
 /** Attaches a test report to a release file. Refuses `forbidden`, and `not-found` for whatever is not a release file. */
 export async function attachToxresult(
   tx: Transaction,
-  input: FileRef & StoredBlob & { readonly caller: Caller },
+  input: AttachToxresult,
 ): Promise<AttachedToxresult> {
   const { caller } = input
   const release = await requireReleaseFile(tx, input)
@@ -34,6 +40,7 @@ export async function attachToxresult(
     time: tx.time,
     order: linkOrder(tx),
     forFile: input.basename,
+    ...(input.report !== undefined && { report: input.report }),
     log: [{ what: 'upload', who: caller.user ?? null, when: tx.time, dst: indexName(input) }],
   }
   await placeLink(tx, ref, link, undefined)

@@ -25,6 +25,7 @@ import { postToIndex } from './routes/uploads.js'
 import { tokenRoutes } from './routes/tokens.js'
 import { undoRoutes } from './routes/undo.js'
 import { userRoutes } from './routes/users.js'
+import { toxresultRoutes } from './routes/toxresults.js'
 import { versionRoutes } from './routes/versions.js'
 import { stripPrefix } from './urls.js'
 
@@ -50,6 +51,7 @@ export function createApp(deps: Deps): Express {
     fileRoutes(deps),
     simple.router,
     docsRoutes(deps),
+    toxresultRoutes(deps),
     versionRoutes(deps),
     projectRoutes(deps, { page: simple.page }),
     indexRoutes(deps, { post: postToIndex(deps), list: simple.list }),

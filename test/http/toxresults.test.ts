@@ -21,6 +21,7 @@ const post = (to: string, body: RequestInit['body'], send = server.fetch): Promi
 test.each([
   ['a report', '{"host": "box", "platform": "linux", "testenvs": {"py311": {"test": []}}}'],
   ['odd white space', ' { "é" : [ 1e2 ,\r\n true ] }\n'],
+  ['a byte order mark', '\ufeff{"host": "box"}'],
   ['a list', '[]'],
   ['an integer too large for JavaScript', '{"n": 123456789012345678901234567890}'],
   ['a large report', JSON.stringify({ output: 'x'.repeat(3_000_000) })],
@@ -36,7 +37,7 @@ test.each([
     expect(hash).toBe(`sha256=${sha256}`)
     const read = await server.fetch(`/${stored}`)
     expect(read.headers.get('content-type')).toBe('application/json')
-    expect(await read.text()).toBe(report)
+    expect(Buffer.from(await read.arrayBuffer()).toString()).toBe(report)
   }
 })
 

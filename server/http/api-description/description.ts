@@ -1,7 +1,7 @@
 import type { ResultType } from '#log-format/api/envelope.js'
 import type { RefusalKind } from '#log-format/api/refusal.js'
 import type { JsonValue } from '#log-format/values.js'
-import type { Action } from '#server/auth/permissions.js'
+import type { Action } from '#server/auth/actions.js'
 import { JSON_TYPE } from '../negotiate.js'
 
 export type Method = 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE'

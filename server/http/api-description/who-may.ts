@@ -1,4 +1,5 @@
-import { type Action, TOKEN_ACTION } from '#server/auth/permissions.js'
+import type { Action } from '#server/auth/actions.js'
+import { TOKEN_ACTION } from '#server/auth/permissions.js'
 
 /** Who passes a row of the permission table, in words; root passes all of them. A new action does not compile until it has some. */
 const WHO: { readonly [A in Action]: string } = {
@@ -23,6 +24,8 @@ const WHO: { readonly [A in Action]: string } = {
   undo: 'whoever could have removed it',
   yank: 'whoever may upload to the index (`acl_upload`)',
   force: 'the owner of the index, for `force`',
+  'group-read': 'root, and those that `--restrict-modify` names',
+  'group-modify': 'root, and those that `--restrict-modify` names',
   inspect: 'root',
 }
 
