@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ArgumentFault, readArguments, runScript } from './arguments.js'
+import { benchApi } from './bench-parts/api.js'
 import { benchCachedPages } from './bench-parts/cached-pages.js'
 import { benchColdPages } from './bench-parts/cold-pages.js'
 import { benchFiles } from './bench-parts/files.js'
@@ -14,6 +15,7 @@ const PARTS: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]>>>
   'cold-pages': benchColdPages,
   files: benchFiles,
   uploads: benchUploads,
+  api: benchApi,
   log: benchLog,
   'log-size': benchLogSize,
 }

@@ -9,26 +9,32 @@ export function uploadRequests(project: string, count: number, bytes: number): B
   return Array.from({ length: count }, (_, at) => uploadRequest(project, `1.${at}`, bytes))
 }
 
-function uploadRequest(project: string, version: string, bytes: number): Buffer {
-  const filename = `${project}-${version}-py3-none-any.whl`
+/** Uploads of so many different wheels to one version. */
+export function releaseRequests(project: string, version: string, count: number, bytes: number): Buffer[] {
+  return Array.from({ length: count }, (_, at) => uploadRequest(project, version, bytes, `-${at + 1}`))
+}
+
+/** `build`: what stands behind the version in the file name. */
+function uploadRequest(project: string, version: string, bytes: number, build = ''): Buffer {
+  const filename = `${project}-${version}${build}-py3-none-any.whl`
   const boundary = 'boundary-of-the-bench'
   const fields = { ':action': 'file_upload', protocol_version: '1', name: project, version, filetype: 'bdist_wheel', pyversion: 'py3', metadata_version: '2.1', summary: 'measured' }
   const parts = Object.entries(fields).map(([name, value]) => `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`)
   const body = Buffer.concat([
     Buffer.from(parts.join('')),
     Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="content"; filename="${filename}"\r\n\r\n`),
-    smallWheel(project, version, bytes),
+    smallWheel(project, version, bytes, build),
     Buffer.from(`\r\n--${boundary}--\r\n`),
   ])
   return request('POST', '/alice/dev/', { Authorization: AUTH, 'Content-Type': `multipart/form-data; boundary=${boundary}` }, body)
 }
 
 /** A zip with METADATA and padding that does not compress. */
-function smallWheel(project: string, version: string, bytes: number): Buffer {
+function smallWheel(project: string, version: string, bytes: number, build: string): Buffer {
   const metadata = Buffer.from(`Metadata-Version: 2.1\nName: ${project}\nVersion: ${version}\nSummary: measured\nRequires-Python: >=3.8\n`)
   const folder = `${project}-${version}.dist-info`
   return zip([
-    { name: `${project}/data.bin`, data: noise(`${project} ${version}`, Math.max(0, bytes - 700)), stored: true },
+    { name: `${project}/data.bin`, data: noise(`${project} ${version}${build}`, Math.max(0, bytes - 700)), stored: true },
     { name: `${folder}/METADATA`, data: metadata, stored: false },
     { name: `${folder}/WHEEL`, data: Buffer.from('Wheel-Version: 1.0\nTag: py3-none-any\n'), stored: false },
   ])
