@@ -24,14 +24,15 @@ const WHEEL = wheel(PROJECT, '1.0')
 
 /** Makes the world anew, whatever was done to an earlier one. */
 export async function makeWorld(server: TestServer, root: TestUser): Promise<ApiWorld> {
-  for (const user of ['alice', 'bob', 'mallory']) {
-    const gone = await root.delete(`/${user}`)
+  for (const path of ['/alice', '/bob', '/mallory', '/+groups/devs', '/+groups/new']) {
+    const gone = await root.delete(path)
     if (gone.status !== 404) await done(Promise.resolve(gone))
   }
   const [alice, mallory] = [await signUp(server, root, 'alice'), await signUp(server, root, 'mallory')]
   await done(root.put('/alice/dev', { acl_upload: 'alice', acl_toxresult_upload: 'alice' }))
   await done(root.put('/alice/prod', { acl_upload: 'alice' }))
   await done(root.put('/mallory/dev', {}))
+  await done(root.put('/+groups/devs', { members: ['mallory'] }))
   await done(alice.upload('dev', WHEEL))
   await done(alice.upload('dev', sdist(PROJECT, '0.9')))
   await done(alice.upload('dev', docsUpload(PROJECT, '1.0', zip(pages({ 'index.html': 'hello' })))))
@@ -46,6 +47,7 @@ export async function makeWorld(server: TestServer, root: TestUser): Promise<Api
     removal: Number(removed.headers.get('x-devpi-serial')),
     places: {
       user: 'alice',
+      group: 'devs',
       index: 'dev',
       project: PROJECT,
       version: '1.0',
@@ -69,6 +71,8 @@ interface Instead {
 function insteadOf({ removal }: ApiWorld): Readonly<Record<string, Instead>> {
   return {
     createUser: { places: { user: 'bob' } },
+    createGroup: { places: { group: 'new' } },
+    modifyGroup: { body: ['members+=alice'] },
     createToken: { body: { name: 'ci', actions: ['read'], indexes: ['alice/dev'] } },
     createIndex: { places: { index: 'new' } },
     cloneIndex: { places: { index: 'new' }, body: { clone: 'alice/dev' } },

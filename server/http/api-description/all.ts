@@ -2,6 +2,7 @@ import { changes } from './changes.js'
 import { type Noun, object, type Operation, type Schema, text } from './description.js'
 import { docs } from './docs.js'
 import { files } from './files.js'
+import { groups } from './groups.js'
 import { indexes } from './indexes.js'
 import { logins } from './logins.js'
 import { projects } from './projects.js'
@@ -17,7 +18,7 @@ import { users } from './users.js'
  * `/+openapi.json` and `docs/api.md` are made from it, and a test holds it
  * against the router: a route that is not described here does not pass.
  */
-export const NOUNS: readonly Noun[] = [logins, users, tokens, indexes, uploads, pushes, projects, files, simple, docs, changes, server]
+export const NOUNS: readonly Noun[] = [logins, users, groups, tokens, indexes, uploads, pushes, projects, files, simple, docs, changes, server]
 
 export const OPERATIONS: readonly Operation[] = NOUNS.flatMap(({ operations }) => operations)
 

@@ -83,6 +83,7 @@ export const ONLY_JSON: Refusals = { 'not-found': '`Accept` does not admit JSON.
 /** What examples are about. */
 export const EXAMPLE_PLACE: Readonly<Record<string, string>> = {
   user: 'alice',
+  group: 'devs',
   index: 'dev',
   project: 'hello-devpi',
   version: '1.0',

@@ -1,4 +1,4 @@
-import { mapOf, type Noun, object, type Operation, ref, type Reply, result, text } from './description.js'
+import { listOf, mapOf, type Noun, object, type Operation, ref, type Reply, result, text } from './description.js'
 import { removal, yank } from './projects.js'
 
 const PLACE: Pick<Operation, 'path' | 'routedAs'> = {
@@ -51,10 +51,32 @@ export const files: Noun = {
       body: { type: 'application/json', schema: {}, example: { host: 'builder', platform: 'linux', testenvs: {} } },
       replies: [result('toxresultpath', text('Path of the report and its sha256.'), 'Attached.')],
     },
+    {
+      id: 'showToxSummaries',
+      method: 'GET',
+      path: '/{user}/{index}/{project}/{version}/+toxresults',
+      title: 'What the test reports of a version say',
+      text: 'Of each file, host, platform and environment what the newest report says, as far as it is in the form of tox and not over 1 MiB.',
+      asks: ['read'],
+      changes: false,
+      replies: [result('toxresults', listOf(ref('ToxSummary')), 'Sorted by file, host, platform and environment.')],
+    },
     { id: 'yankFile', ...PLACE, title: 'Yank a file', ...yank },
     { id: 'deleteFile', ...PLACE, title: 'Remove a file', ...removal, refuses: { gone: 'The file was removed before.' } },
   ],
   shapes: {
+    ToxSummary: object({
+      file: text(),
+      host: text(),
+      platform: text(),
+      environment: text(),
+      state: { enum: ['passed', 'failed', 'unknown'], description: '`unknown` when no test was run.' },
+      commands: { type: 'integer', description: 'How many were run.' },
+      failed: { type: 'integer' },
+      'python?': text(),
+      time: text('RFC 3339, when the report came.'),
+      href: text('URL of the report.'),
+    }),
     FileMeta: object({ last_modified: text(), hash_spec: text(), hashes: mapOf(text()), project: text(), 'version?': text() }),
   },
 }
