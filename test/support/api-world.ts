@@ -20,26 +20,28 @@ export interface ApiWorld {
 }
 
 const PROJECT = 'hello-devpi'
+const TOX_REPORT = { host: 'builder', platform: 'linux', testenvs: { py311: { python: { version: '3.11.2' }, test: [{ retcode: 0 }] } } }
 const WHEEL = wheel(PROJECT, '1.0')
 
 /** Makes the world anew, whatever was done to an earlier one. */
 export async function makeWorld(server: TestServer, root: TestUser): Promise<ApiWorld> {
-  for (const path of ['/alice', '/bob', '/mallory', '/+groups/devs', '/+groups/new']) {
-    const gone = await root.delete(path)
-    if (gone.status !== 404) await done(Promise.resolve(gone))
-  }
-  const [alice, mallory] = [await signUp(server, root, 'alice'), await signUp(server, root, 'mallory')]
-  await done(root.put('/alice/dev', { acl_upload: 'alice', acl_toxresult_upload: 'alice' }))
-  await done(root.put('/alice/prod', { acl_upload: 'alice' }))
-  await done(root.put('/mallory/dev', {}))
-  await done(root.put('/+groups/devs', { members: ['mallory'] }))
-  await done(alice.upload('dev', WHEEL))
-  await done(alice.upload('dev', sdist(PROJECT, '0.9')))
-  await done(alice.upload('dev', docsUpload(PROJECT, '1.0', zip(pages({ 'index.html': 'hello' })))))
+  await Promise.all(['/alice', '/bob', '/mallory', '/+groups/devs', '/+groups/new'].map((path) => clear(root, path)))
+  const [alice, mallory] = await Promise.all([signUp(server, root, 'alice'), signUp(server, root, 'mallory')])
+  await Promise.all([
+    done(root.put('/alice/dev', { acl_upload: 'alice', acl_toxresult_upload: 'alice' })),
+    done(root.put('/alice/prod', { acl_upload: 'alice' })),
+    done(root.put('/mallory/dev', {})),
+    done(root.put('/+groups/devs', { members: ['mallory'] })),
+  ])
+  await Promise.all([
+    done(alice.upload('dev', WHEEL)),
+    done(alice.upload('dev', sdist(PROJECT, '0.9'))),
+    done(alice.upload('dev', docsUpload(PROJECT, '1.0', zip(pages({ 'index.html': 'hello' }))))),
+  ])
+  await done(alice.post(await fileOf(alice), TOX_REPORT))
   const { id, token } = await makeToken(alice)
   const removed = await done(alice.delete(`/alice/dev/${PROJECT}/0.9`))
-  const link = /\+f\/(\w+)\/(\w+)\/hello_devpi-1\.0/.exec(await (await alice.get('/alice/dev/+simple/hello-devpi/')).text())
-  const [, dirA = '', dirB = ''] = link ?? []
+  const [dirA = '', dirB = ''] = (await fileOf(alice)).split('/').slice(4)
   return {
     alice,
     mallory,
@@ -101,10 +103,21 @@ export function requestOf(world: ApiWorld, { id, method, path, body }: Operation
   return { path: address, init: { method, headers, body: JSON.stringify(sent) } }
 }
 
+/** Path of the wheel. */
+async function fileOf(alice: TestUser): Promise<string> {
+  const page = await (await alice.get('/alice/dev/+simple/hello-devpi/')).text()
+  return `/alice/dev/${/\+f\/\w+\/\w+\/hello_devpi-1\.0[^"#]*/.exec(page)?.[0] ?? ''}`
+}
+
 function registrationForm(): FormData {
   const form = new FormData()
   for (const [field, value] of Object.entries({ ':action': 'submit', name: PROJECT, version: '1.2' })) form.set(field, value)
   return form
+}
+
+async function clear(root: TestUser, path: string): Promise<void> {
+  const gone = await root.delete(path)
+  if (gone.status !== 404) await done(Promise.resolve(gone))
 }
 
 async function signUp(server: TestServer, root: TestUser, user: string): Promise<TestUser> {

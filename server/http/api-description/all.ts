@@ -23,7 +23,7 @@ export const NOUNS: readonly Noun[] = [logins, users, groups, tokens, indexes, u
 export const OPERATIONS: readonly Operation[] = NOUNS.flatMap(({ operations }) => operations)
 
 /** Replies without data, and refusals (`log-format/api/envelope.ts`). */
-const SHARED_SHAPES: Readonly<Record<string, Schema>> = {
+export const SHARED_SHAPES: Readonly<Record<string, Schema>> = {
   Message: object({ message: text('For people.') }),
   Refusal: {
     ...object({ message: text('What is wrong, in one sentence.'), 'code?': text('The status and its phrase.'), 'title?': text('The phrase.') }),

@@ -14,7 +14,7 @@ export const changes: Noun = {
       method: 'GET',
       path: '/+changes',
       title: 'Who did what, when',
-      text: 'Oldest first. With `Accept: text/event-stream`, a stream of server-sent events that stays open and starts now, or after `since` or `Last-Event-ID`.',
+      text: 'Oldest first, at first from the beginning; `next` is the `since` to go on with while `more` is true. Users, indexes and projects are chosen by the names of their time. With `Accept: text/event-stream`, a stream of server-sent events that stays open and starts now, or after `since` or `Last-Event-ID`.',
       asks: ['read', 'user-history', 'inspect'],
       changes: false,
       query: [

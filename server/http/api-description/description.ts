@@ -18,7 +18,7 @@ export interface Operation {
   /** Unique, for programs: `uploadFile`. */
   readonly id: string
   readonly method: Method
-  /** `/{user}/{index}/+simple/{project}/`. A slash at its end may be left out, or set, unless `text` says otherwise. */
+  /** `/{user}/{index}/+simple/{project}/`. Whether a slash at its end may be left out is the router's business. */
   readonly path: string
   /** Other addresses that answer alike. */
   readonly alsoAt?: readonly string[]
@@ -148,7 +148,7 @@ export function flag(description?: string): Schema {
 
 /** A parameter that counts as set with any value or none. */
 export function switchParameter(name: string, description: string): Parameter {
-  return { name, text: description, schema: { type: 'string' } }
+  return { name, text: `${description} Any value sets it, or none.`, schema: { type: 'string' } }
 }
 
 /** The names in braces of a path, in order. */

@@ -1,14 +1,16 @@
 import { SIMPLE_JSON_TYPE } from '../negotiate.js'
 import { flag, json, listOf, message, type Noun, object, ref, result, type Schema, switchParameter, text } from './description.js'
 
-const ACL: Schema = { ...listOf(text()), description: 'Names of users, `:AUTHENTICATED:` or `:ANONYMOUS:`.' }
+function acl(description: string): Schema {
+  return { ...listOf(text()), description: `${description} Names of users, groups as \`:name\`, \`:AUTHENTICATED:\` or \`:ANONYMOUS:\`.` }
+}
 
 const COMMON = {
   volatile: flag('Whether files can be replaced and removed.'),
-  'acl_read?': ACL,
-  'title?': {},
-  'description?': {},
-  'custom_data?': {},
+  'acl_read?': acl('Who may see it at all; everyone, if absent.'),
+  'title?': { description: 'Any value, a text as a rule.' },
+  'description?': { description: 'Any value, a text as a rule.' },
+  'custom_data?': { description: 'Any value.' },
 } as const
 
 /** What a request may hold is wider: lists as texts with commas, truth as `yes`, and what clients send along. */
@@ -102,12 +104,12 @@ export const indexes: Noun = {
     StageIndex: object({
       type: { const: 'stage' },
       ...COMMON,
-      acl_upload: ACL,
-      'acl_toxresult_upload?': ACL,
-      bases: { ...listOf(text()), description: '`user/index` each.' },
-      mirror_whitelist: listOf(text()),
-      mirror_whitelist_inheritance: { enum: ['intersection', 'union'] },
-      'projects?': listOf(text()),
+      acl_upload: acl('Who may upload, remove and yank; the owner, unless said.'),
+      'acl_toxresult_upload?': acl('Who may attach test reports.'),
+      bases: { ...listOf(text()), description: 'What it inherits from, `user/index` each.' },
+      mirror_whitelist: { ...listOf(text()), description: 'Projects that may come from a mirror although a private index has them; `*` for all.' },
+      mirror_whitelist_inheritance: { enum: ['intersection', 'union'], description: 'How the whitelists of bases count.' },
+      'projects?': { ...listOf(text()), description: 'Of this index alone.' },
     }),
     MirrorIndex: object({
       type: { const: 'mirror' },

@@ -7,10 +7,14 @@ export function refusalsOf(operation: Operation): readonly (readonly [RefusalKin
   const shared: Refusals = {
     ...('noRight' in asks
       ? {}
-      : { unauthenticated: 'Nobody is logged in, or the credentials are wrong.', forbidden: 'Who is logged in may not do this.' }),
+      : {
+          unauthenticated: 'Nobody is logged in, or the credentials are wrong.',
+          forbidden: 'Who is logged in may not do this.',
+          'too-many-requests': 'Too many passwords failed or are being checked; `Retry-After` says when to try again.',
+        }),
     ...(parametersOf(path).length > 0 && { 'not-found': 'What the address names is not there.' }),
     ...(body !== undefined && { invalid: 'The body is not what is described here.', 'too-large': 'The body is larger than this route takes.' }),
-    ...(changes && { 'storage-full': 'The disk is nearly full.' }),
+    ...(changes && { 'too-large': 'The body is larger than this route takes, or the change than one entry of the log.', 'storage-full': 'The disk is nearly full.' }),
   }
   const all = { ...shared, ...refuses }
   return (Object.keys(all) as RefusalKind[]).map((kind) => [kind, all[kind] ?? ''] as const)

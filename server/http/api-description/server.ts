@@ -9,7 +9,7 @@ function api(id: string, path: string, title: string): Operation[] {
   const refuses = isOfIndex ? {} : ONLY_JSON
   return [
     { id, method: 'GET', ...shared, asks, refuses },
-    { id: `${id}ByPost`, method: 'POST', ...shared, asks, refuses, text: 'The same, for clients that post. A body is not looked at, and nothing changes.' },
+    { id: `${id}ByPost`, method: 'POST', ...shared, title: `${title}, by POST`, asks, refuses, text: 'The same, for clients that post. A body is not looked at, and nothing changes.' },
   ]
 }
 

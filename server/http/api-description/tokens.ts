@@ -44,6 +44,7 @@ export const tokens: Noun = {
         { name: 'ci of hello', actions: ['read', 'upload'], indexes: ['alice/dev'], expires: '2030-01-31' },
       ),
       replies: [result('tokenconfig', ref('NewToken'), 'The token; no other reply shows its secret.', 201)],
+      refuses: { conflict: 'The user has too many tokens.' },
     },
     {
       id: 'showToken',

@@ -25,14 +25,14 @@ export const uploads: Noun = {
       id: 'uploadFile',
       title: 'Upload a release file',
       text:
-        'The project and the version come to be with their first file. Fields of core metadata may be sent along; what the archive says of itself wins. ' +
+        'The project and the version come to be with their first file. Fields of core metadata may be sent along; what the form leaves out is read from the archive. ' +
         'The same file once more is no change, and another one of the same name replaces it where the index is volatile.',
       body: form(
         'file_upload',
         { ...RELEASE, content: FILE, 'sha256_digest?': text(), 'md5_digest?': text(), 'blake2_256_digest?': text() },
         { ':action': 'file_upload', name: 'hello-devpi', version: '1.0', content: '@hello_devpi-1.0-py3-none-any.whl' },
       ),
-      refuses: { conflict: 'The file is there with other bytes, and the index is not volatile.' },
+      refuses: { conflict: 'The file is there with other bytes, and the index is not volatile; or the same bytes belong to another project.' },
     }),
     upload({
       id: 'uploadDocs',
