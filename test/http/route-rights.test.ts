@@ -70,6 +70,38 @@ test.each(CHANGING)('%s is one entry when its owner asks, or root of groups, and
   await expectDone(open, isOfRoot ? roots.open : world.alice, world, operation)
 })
 
+/** What answers everybody, each with what that caller may see, and is tested for it elsewhere; and what is for this machine. */
+const ANSWERS_ALL: readonly string[] = ['listChanges', 'checkAccess', 'showMetrics']
+
+test('what asks for a right to read is refused to whoever has none, at every address, also where a page is cached', async () => {
+  const world = await makeWorld(open, roots.open)
+  await world.alice.patch('/alice/dev', { acl_read: 'alice' })
+  const answers: string[] = []
+  const reached = new Set<string>()
+  const asking = new Set<string>()
+  for (const [id, operation] of UNCHANGING) {
+    if ('noRight' in operation.asks || ANSWERS_ALL.includes(id)) continue
+    for (const at of [operation.path, ...(operation.alsoAt ?? [])]) {
+      for (const Accept of ['application/json', 'application/vnd.pypi.simple.v1+json', 'text/html', '*/*']) {
+        const { path, init } = requestOf(world, operation, at)
+        const asked = { ...init, headers: { ...init.headers, Accept, 'User-Agent': 'pip/24.0' } }
+        asking.add(`${id} at ${at}`)
+        const allowed = await roots.open.fetch(path, asked)
+        if (allowed.status < 400) reached.add(`${id} at ${at}`)
+        await allowed.arrayBuffer()
+        for (const fetchFrom of [open.fetch, world.mallory.fetch.bind(world.mallory)]) {
+          const reply = await fetchFrom(path, asked)
+          const body = await reply.text()
+          if (![401, 403, 404].includes(reply.status) || body.includes('+f/')) answers.push(`${id} at ${at}, ${Accept}: ${reply.status}`)
+        }
+      }
+    }
+  }
+  expect(answers).toEqual([])
+  // Nobody listens where the push goes.
+  expect([...asking].filter((one) => !reached.has(one))).toEqual(['pushElsewhere at /{user}/{index}/'])
+})
+
 test('what is said to change nothing changes nothing, whoever asks', async () => {
   const world = await makeWorld(open, roots.open)
   const before = open.head()
