@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { EventWatch } from './event-watch.js'
 import { askAll, Client, getRequest, headerOf, median, percentile, request } from './load.js'
 import { startServerUnderTest } from './processes.js'
@@ -20,7 +21,8 @@ export async function benchApi({ folder, quick }: BenchOptions): Promise<Row[]> 
   const client = await Client.open(server.port)
   const rounds = quick ? 3 : 30
   const rows = [await pushes(client, server.port, rounds), ...(await toxResults(client, server.port, quick ? 40 : 400)), await changesPage(client, rounds)]
-  rows.push(await liveEvents(client, server.port, quick ? 10 : 200))
+  rows.push(await liveEvents(client, server.port, { what: 'while changes follow each other', project: 'busy', count: quick ? 10 : 200, pauseMs: 0 }))
+  rows.push(await liveEvents(client, server.port, { what: 'out of silence', project: 'quiet', count: quick ? 3 : 30, pauseMs: 200 }))
   client.close()
   return rows
 }
@@ -64,18 +66,27 @@ async function changesPage(client: Client, rounds: number): Promise<Row> {
   return told('changes of one user, JSON page of up to 1,000', `${median(times).toFixed(1)} ms`)
 }
 
+interface Following {
+  readonly what: string
+  readonly project: string
+  readonly count: number
+  /** Silence before each change: a stream rests between two looks while changes follow each other. */
+  readonly pauseMs: number
+}
+
 /** How long after the answer to who made a change it is there for who listens. */
-async function liveEvents(client: Client, port: number, count: number): Promise<Row> {
+async function liveEvents(client: Client, port: number, { what, project, count, pauseMs }: Following): Promise<Row> {
   await using watch = await EventWatch.open(port, '/+changes?index=alice/dev', AUTH)
   const times: number[] = []
-  for (const upload of Array.from({ length: count }, (_, at) => releaseRequests('live', `1.${at}`, 1, 2000)).flat()) {
+  for (const upload of Array.from({ length: count }, (_, at) => releaseRequests(project, `1.${at}`, 1, 2000)).flat()) {
+    await setTimeout(pauseMs)
     const { headers } = await client.ask(upload)
     const answered = performance.now()
     const arrived = await watch.arrival(Number(headerOf(headers, 'x-devpi-serial')))
     times.push(Math.max(0, arrived - answered))
   }
   const ascending = times.sort((a, b) => a - b)
-  return told('live event of a change, after the answer to it: median, p99', `${median(ascending).toFixed(2)}, ${percentile(ascending, 0.99).toFixed(1)} ms`)
+  return told(`live event of a change ${what}, after the answer to it: median, p99`, `${median(ascending).toFixed(1)}, ${percentile(ascending, 0.99).toFixed(1)} ms`)
 }
 
 async function headSerial(client: Client): Promise<number> {
