@@ -3,7 +3,14 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-const PYTHON = '/usr/bin/python3'
+export const PYTHON = '/usr/bin/python3'
+
+/** Settings with which a client that looks for anything beyond this machine fails at once. */
+export const OFFLINE: NodeJS.ProcessEnv = {
+  http_proxy: 'http://127.0.0.1:9',
+  https_proxy: 'http://127.0.0.1:9',
+  no_proxy: '127.0.0.1',
+}
 
 /** What a test with real clients may need, and how to see whether it is there. */
 const CLIENTS = {
@@ -13,6 +20,11 @@ const CLIENTS = {
   build: [PYTHON, '-m', 'build', '--version'],
   setuptools: [PYTHON, '-c', 'import setuptools, wheel'],
   tox: ['tox', '--version'],
+  flit: ['flit', '--version'],
+  pdm: ['pdm', '--version'],
+  'pdm-pep517': [PYTHON, '-c', 'import pdm.pep517'],
+  pipenv: ['pipenv', '--version'],
+  poetry: ['poetry', '--version'],
 } as const
 
 export type RealClient = keyof typeof CLIENTS
@@ -80,7 +92,7 @@ export class Workshop implements AsyncDisposable {
   }
 
   get environment(): NodeJS.ProcessEnv {
-    const kept = Object.entries(process.env).filter(([name]) => !/^(PIP|TWINE|TOX|UV|PYTHON|npm|NODE)_?/.test(name))
+    const kept = Object.entries(process.env).filter(([name]) => !/^(PIP|TWINE|TOX|UV|FLIT|PDM|POETRY|VIRTUALENV|PYENV|PYTHON|npm|NODE)_?/.test(name))
     return {
       ...Object.fromEntries(kept),
       PATH: `/usr/bin:/bin:${process.env['PATH'] ?? ''}`,
