@@ -13,7 +13,8 @@ import {
   linkOrder,
   mergeVersionMetadata,
   placeLink,
-  toxResultsOf,
+  type ToxResult,
+  toxResultsByFile,
 } from './releases.js'
 import { authorize } from './rights.js'
 import { freeToxresultName } from './toxresults.js'
@@ -45,7 +46,8 @@ export async function pushRelease(tx: Transaction, input: PushRelease): Promise<
 
   const copy = new Copy(tx, input, source, target, index)
   const releaseFiles = links.filter(({ link }) => link.rel === 'releasefile')
-  for (const file of releaseFiles) await copy.releaseFile(file.ref, file.link)
+  const results = await toxResultsByFile(tx, source)
+  for (const { ref, link } of releaseFiles) await copy.releaseFile(ref, link, results.get(ref.basename) ?? [])
   for (const docs of links.filter(({ link }) => link.rel === 'doczip')) await copy.docs(docs.link)
   tx.record({
     kind: 'release-pushed',
@@ -115,7 +117,7 @@ class Copy {
     this.#index = index
   }
 
-  async releaseFile(ref: LinkRef, link: LinkValue): Promise<void> {
+  async releaseFile(ref: LinkRef, link: LinkValue, results: readonly ToxResult[]): Promise<void> {
     const target = { ...this.#target, basename: ref.basename }
     const before = await this.#tx.get(keys.link(target))
     const placement = checkPlacement(this.#index, before, { basename: ref.basename, sha256: link.sha256 })
@@ -123,7 +125,7 @@ class Copy {
     if (placement === 'identical') return
     await this.#place(target, link, before, this.#pushed(link.log.filter(({ what }) => what !== 'overwrite')))
 
-    for (const result of await toxResultsOf(this.#tx, ref)) {
+    for (const result of results) {
       const basename = await freeToxresultName(this.#tx, target)
       const resultRef = { ...this.#target, basename }
       const log = this.#pushed(result.link.log.filter(({ what }) => what !== 'overwrite'))

@@ -130,18 +130,27 @@ export async function removeFileLink(tx: Transaction, ref: LinkRef, link: LinkVa
   await removeLink(tx, ref, link)
 }
 
+export interface ToxResult {
+  readonly ref: LinkRef
+  readonly link: LinkValue
+}
+
 /** Tox results on a release file, oldest first. */
-export async function toxResultsOf(
-  reader: Reader,
-  ref: LinkRef,
-): Promise<{ readonly ref: LinkRef; readonly link: LinkValue }[]> {
-  const found: { readonly ref: LinkRef; readonly link: LinkValue }[] = []
-  for await (const { segments, value } of reader.scan(keys.link.under(ref.user, ref.index, ref.project, ref.version))) {
-    if (value.rel === 'toxresult' && value.forFile === ref.basename) {
-      found.push({ ref: keys.link.params(segments), link: value })
-    }
+export async function toxResultsOf(reader: Reader, ref: LinkRef): Promise<readonly ToxResult[]> {
+  return (await toxResultsByFile(reader, ref)).get(ref.basename) ?? []
+}
+
+/** The tox results of a version by the file that they are about, oldest first. */
+export async function toxResultsByFile(reader: Reader, { user, index, project, version }: VersionRef): Promise<ReadonlyMap<string, readonly ToxResult[]>> {
+  const found = new Map<string, ToxResult[]>()
+  for await (const { segments, value } of reader.scan(keys.link.under(user, index, project, version))) {
+    if (value.rel !== 'toxresult' || value.forFile === undefined) continue
+    const results = found.get(value.forFile) ?? []
+    results.push({ ref: keys.link.params(segments), link: value })
+    found.set(value.forFile, results)
   }
-  return found.sort((a, b) => a.link.order - b.link.order)
+  for (const results of found.values()) results.sort((a, b) => a.link.order - b.link.order)
+  return found
 }
 
 /** First in a link's log: how often a file of this name was replaced here, and when last. */
