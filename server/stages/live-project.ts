@@ -57,9 +57,9 @@ export class LiveProject {
     this.#newReader = newReader
   }
 
-  /** Whether the snapshot holds everything up to the head of this moment. */
+  /** Whether the snapshot holds everything up to the head of this moment: not while the changes taken for it are still read. */
   get isCurrent(): boolean {
-    return this.#loaded && this.#changes.size === 0
+    return this.#loaded && this.#changes.size === 0 && this.#refreshing === undefined
   }
 
   /** The project as of the last refresh; undefined where the index does not have it. */

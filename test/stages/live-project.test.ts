@@ -51,6 +51,28 @@ test('a project that follows commits is the one that is read afresh', async () =
   )
 })
 
+// Who came meanwhile once got the project as it was, found that too old, and gave up after asking again and again.
+test('who comes while a change is read waits for it', async () => {
+  await using folder = await tempFolder()
+  await using storage = await Storage.open({ folder: folder.path, projections: ALL_PROJECTIONS })
+  using live = new LiveProjects(storage)
+  const upload = async (at: number): Promise<void> => {
+    await storage.transact(origin(at), async (tx) => {
+      await apply(tx, { kind: 'link', version: '1.0', file: at, yanked: undefined })
+      tx.record({ kind: 'project-removed', ...REF })
+    })
+  }
+  await upload(0)
+  await live.current(REF)
+  await upload(1)
+  const both = await Promise.all([live.current(REF), live.current(REF)].map(async (found) => {
+    const { isCurrent, serial, snapshot } = await found
+    return { isCurrent, serial, files: snapshot?.fileCount }
+  }))
+  const current = { isCurrent: true, serial: storage.head.serial, files: 2 }
+  expect(both).toEqual([current, current])
+})
+
 async function apply(tx: Transaction, one: Step): Promise<void> {
   if (one.kind === 'look') return
   if (one.kind === 'drop') {
