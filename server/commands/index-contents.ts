@@ -1,6 +1,6 @@
 import { keys } from '#log-format/keys.js'
 import type { LinkValue } from '#log-format/values.js'
-import { isPep440, versionIdentity } from '#server/packaging/version.js'
+import { isPep440, versionIdentity } from '#log-format/version.js'
 import type { Transaction } from '#server/storage/transaction.js'
 import { secretNames } from '#server/storage/vault.js'
 import { type IndexRef, type ProjectRef, splitDir, type VersionRef } from './lookups.js'

@@ -1,7 +1,7 @@
 import { Refusal } from '#log-format/api/refusal.js'
 import { keys } from '#log-format/keys.js'
 import type { IndexValue, ProjectValue, StageIndexValue, UserValue, VersionValue } from '#log-format/values.js'
-import { isPep440, sortVersionsDescending, versionIdentity } from '#server/packaging/version.js'
+import { isPep440, sortVersionsDescending, versionIdentity } from '#log-format/version.js'
 import type { Reader } from '#server/storage/reader.js'
 
 export interface UserRef {

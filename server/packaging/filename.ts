@@ -1,6 +1,6 @@
 import { Refusal } from '#log-format/api/refusal.js'
+import { canonicalVersion, isPep440, versionIdentity } from '#log-format/version.js'
 import { normalizeProjectName, projectNameFault } from './project-name.js'
-import { canonicalVersion, isPep440, versionIdentity } from './version.js'
 
 /** What kind of distribution a file is: the upload field `filetype`. */
 export type PackageType =

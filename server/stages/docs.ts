@@ -1,6 +1,6 @@
 import { keys } from '#log-format/keys.js'
 import { docsBasename, findVersion, listVersionsOf, type VersionRef } from '#server/commands/lookups.js'
-import { isPrerelease } from '#server/packaging/version.js'
+import { isPrerelease } from '#log-format/version.js'
 import type { Reader } from '#server/storage/reader.js'
 
 /**

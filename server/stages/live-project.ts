@@ -1,7 +1,7 @@
 import { keys } from '#log-format/keys.js'
 import { NO_SERIAL, type Serial } from '#log-format/serial.js'
 import type { ProjectRef } from '#server/commands/lookups.js'
-import { versionSortKey } from '#server/packaging/version.js'
+import { versionSortKey } from '#log-format/version.js'
 import type { TouchedKey } from '#server/storage/fold.js'
 import type { Reader } from '#server/storage/reader.js'
 import { linkFields } from './link-fields.js'

@@ -1,7 +1,7 @@
 import { keys } from '#log-format/keys.js'
 import type { ProjectRef } from '#server/commands/lookups.js'
 import type { SimpleFile } from '#server/packaging/simple-page.js'
-import { versionSortKey } from '#server/packaging/version.js'
+import { versionSortKey } from '#log-format/version.js'
 import type { Reader } from '#server/storage/reader.js'
 import { type LinkFields, readLinkFields } from './link-fields.js'
 

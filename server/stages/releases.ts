@@ -1,7 +1,7 @@
 import { keys } from '#log-format/keys.js'
 import type { LinkValue, MetadataValue } from '#log-format/values.js'
 import { findVersion, type IndexRef, type VersionRef } from '#server/commands/lookups.js'
-import { sortVersionsDescending, versionIdentity } from '#server/packaging/version.js'
+import { sortVersionsDescending, versionIdentity } from '#log-format/version.js'
 import type { OpenStage } from './open-stage.js'
 
 /** A link of a version, on the index that has it. */

@@ -11,7 +11,7 @@ import { agreeOnIdentity, mergeMetadata, metadataFromCore } from '#server/packag
 import { type ArchivedMetadata, readCoreMetadata } from '#server/packaging/dist-archive.js'
 import { checkDocsArchive } from '#server/packaging/docs-archive.js'
 import { normalizeProjectName } from '#server/packaging/project-name.js'
-import { versionIdentity } from '#server/packaging/version.js'
+import { versionIdentity } from '#log-format/version.js'
 import type { OpenBlob, ReceivedBlob } from '#server/storage/blob-store.js'
 import type { Committed } from '#server/storage/writer.js'
 import { callerAndOrigin } from '../authenticate.js'

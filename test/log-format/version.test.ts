@@ -9,7 +9,7 @@ import {
   sortVersionsDescending,
   versionIdentity,
   versionSortKey,
-} from '#server/packaging/version.js'
+} from '#log-format/version.js'
 
 const BIG = '9'.repeat(40)
 
