@@ -14,12 +14,19 @@ export async function build(root) {
   remove(old)
   if (existsSync(dist)) renameSync(dist, old)
   const built = (await run(process.execPath, [compilerOf(root), '-p', root, '--noEmitOnError'])) === 0
-  if (!built) {
+  const complete = built && (await describeCommands(root))
+  if (!complete) {
     remove(dist)
     if (existsSync(old)) renameSync(old, dist)
   }
   remove(old)
-  return built
+  return complete
+}
+
+/** The client reads what its commands take from a manifest beside package.json. */
+async function describeCommands(root) {
+  if (!existsSync(join(root, 'dist/cli/commands'))) return true
+  return (await run(process.execPath, [join(root, 'scripts/manifest.js')])) === 0
 }
 
 export function compilerOf(root) {

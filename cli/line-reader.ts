@@ -1,0 +1,95 @@
+import type { Readable } from 'node:stream'
+import { Failure } from './failure.js'
+
+const MOST_LINE_CHARACTERS = 64 * 1024
+
+/** Reads what is typed, line by line. Between lines nothing is read, so that the process may end. */
+export class LineReader {
+  readonly #input: Readable
+  readonly #interrupted: AbortSignal
+  /** Typed ahead. */
+  #pending = ''
+  #ended = false
+
+  constructor(input: Readable, interrupted: AbortSignal) {
+    this.#input = input
+    this.#interrupted = interrupted
+  }
+
+  /** The next line; undefined at the end of input. Hidden ones are not echoed by a terminal. */
+  async line(echo: 'shown' | 'hidden'): Promise<string | undefined> {
+    const raw = echo === 'hidden' ? rawMode(this.#input) : undefined
+    raw?.(true)
+    try {
+      while (!/[\r\n]/.test(this.#pending) && !this.#ended) {
+        this.#take(await this.#chunk(), raw !== undefined)
+        if (this.#pending.length > MOST_LINE_CHARACTERS) throw new Failure('CONFIG', 'the answer is too long')
+      }
+    } finally {
+      raw?.(false)
+    }
+    const [whole = '', line = ''] = /^([^\r\n]*)(?:\r\n|\r|\n)/.exec(this.#pending) ?? []
+    if (whole !== '') {
+      this.#pending = this.#pending.slice(whole.length)
+      return line
+    }
+    const rest = this.#pending
+    this.#pending = ''
+    return rest === '' ? undefined : rest
+  }
+
+  /** In raw mode the terminal leaves its keys to us: Ctrl-C, Ctrl-D and backspace. */
+  #take(text: string, raw: boolean): void {
+    if (!raw) {
+      this.#pending += text
+      return
+    }
+    for (const key of text) {
+      if (key === '\u0003') throw interrupted()
+      if (key === '\u0004') this.#ended = true
+      else if (key === '\u007f' || key === '\b') this.#pending = [...this.#pending].slice(0, -1).join('')
+      else this.#pending += key
+    }
+  }
+
+  #chunk(): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const input = this.#input
+      const settle = (): void => {
+        input.off('data', onData).off('end', onEnd).off('error', onEnd)
+        this.#interrupted.removeEventListener('abort', onAbort)
+        input.pause()
+      }
+      const onData = (chunk: Buffer | string): void => {
+        settle()
+        resolve(chunk.toString())
+      }
+      const onEnd = (): void => {
+        settle()
+        this.#ended = true
+        resolve('')
+      }
+      const onAbort = (): void => {
+        settle()
+        reject(interrupted())
+      }
+      if (input.readableEnded) {
+        onEnd()
+        return
+      }
+      input.on('data', onData).once('end', onEnd).once('error', onEnd)
+      this.#interrupted.addEventListener('abort', onAbort, { once: true })
+      input.resume()
+    })
+  }
+}
+
+function interrupted(): Failure {
+  return new Failure('CANCELLED', 'interrupted', { exitCode: 130 })
+}
+
+/** How to switch the echo of a terminal off and on; undefined for what is none. */
+function rawMode(input: Readable): ((on: boolean) => void) | undefined {
+  const set: unknown = 'setRawMode' in input ? input.setRawMode : undefined
+  return typeof set === 'function' ? (on) => void Reflect.apply(set, input, [on]) : undefined
+}

@@ -1,0 +1,105 @@
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { Config, Help, type Interfaces } from '@oclif/core'
+import { type CommandShape, type FlagShape, type Invocation, readArguments } from './arguments.js'
+import { DevpiCommand, terminalOf } from './base-command.js'
+import { reportFailure } from './report.js'
+import { ofThisProcess, provideSurroundings, type Surroundings } from './surroundings.js'
+import type { Terminal } from './terminal.js'
+
+type CommandClass = (new (argv: string[], config: Interfaces.Config) => DevpiCommand) & { id: string }
+
+const ROOT = join(import.meta.dirname, '../..')
+
+/** Runs one command line. Resolves to the exit code; everything there is to say was said. */
+export async function main(words: readonly string[], around?: Surroundings): Promise<number> {
+  const interruption = new AbortController()
+  const stop = (): void => interruption.abort()
+  const surroundings = around ?? ofThisProcess(interruption.signal)
+  if (around === undefined) onInterrupt(stop)
+
+  const config = await Config.load({ root: ROOT })
+  provideSurroundings(config, surroundings)
+  const usage = usageOf(config, words)
+  let terminal = terminalOf(surroundings, { json: words.includes('--json'), debug: words.includes('--debug'), colour: undefined })
+  try {
+    const invocation = readArguments(words, commandShapes(config), genericFlags(config))
+    if (invocation.kind === 'help') return await showHelp(config, invocation, surroundings)
+    const { id, argv } = invocation.kind === 'version' ? { id: 'version', argv: ['--'] } : invocation
+    terminal = terminalAsAsked(surroundings, argv)
+    const Command = await loadCommand(config, id)
+    await new Command([...argv], config).start()
+    return 0
+  } catch (error) {
+    return reportFailure(error, terminal, surroundings, usage)
+  }
+}
+
+/** Loads the one command that is run, from where the manifest says it lies. */
+async function loadCommand(config: Interfaces.Config, id: string): Promise<CommandClass> {
+  const path = config.commands.find((command) => command.id === id)?.relativePath ?? []
+  const module: unknown = await import(pathToFileURL(join(ROOT, ...path)).href)
+  const found: unknown = typeof module === 'object' && module !== null && 'default' in module ? module.default : undefined
+  if (!isCommand(found)) throw new Error(`${path.join('/')} holds no command`)
+  found.id = id
+  return found
+}
+
+function isCommand(value: unknown): value is CommandClass {
+  return typeof value === 'function' && value.prototype instanceof DevpiCommand
+}
+
+/** The first Ctrl-C ends the work in order, a second one at once. */
+function onInterrupt(stop: () => void): void {
+  process.once('SIGINT', () => {
+    stop()
+    process.once('SIGINT', () => process.exit(130))
+    setTimeout(() => process.exit(130), 3000).unref()
+  })
+}
+
+function terminalAsAsked(surroundings: Surroundings, argv: readonly string[]): Terminal {
+  const options = argv.slice(0, argv.indexOf('--'))
+  const json = options.includes('--json') || (surroundings.env['DEVPI_JSON'] ?? '') !== ''
+  const colour = options.includes('--color') ? true : options.includes('--no-color') ? false : undefined
+  return terminalOf(surroundings, { json, debug: options.includes('--debug'), colour })
+}
+
+async function showHelp(config: Interfaces.Config, { id }: Extract<Invocation, { kind: 'help' }>, surroundings: Surroundings): Promise<number> {
+  const help = new PrintedHelp(config, surroundings)
+  await help.showHelp(id === undefined ? [] : [id])
+  return 0
+}
+
+class PrintedHelp extends Help {
+  readonly #surroundings: Surroundings
+
+  constructor(config: Interfaces.Config, surroundings: Surroundings) {
+    super(config, { stripAnsi: !surroundings.terminals.out })
+    this.#surroundings = surroundings
+  }
+
+  protected override log(...lines: string[]): void {
+    this.#surroundings.writeOut(`${lines.join(' ')}\n`)
+  }
+}
+
+function commandShapes(config: Interfaces.Config): CommandShape[] {
+  return config.commands.map(({ id, aliases, flags }) => ({
+    id,
+    aliases,
+    flags: Object.values(flags).map(({ name, char, type, aliases: others }) => ({ name, char, type, aliases: others })),
+  }))
+}
+
+/** Those that every command has. */
+function genericFlags(config: Interfaces.Config): FlagShape[] {
+  const [first, ...others] = commandShapes(config)
+  return (first?.flags ?? []).filter(({ name }) => others.every((command) => command.flags.some((flag) => flag.name === name)))
+}
+
+/** What stands before a complaint about the command line. */
+function usageOf(config: Interfaces.Config, words: readonly string[]): string {
+  const command = config.commands.find(({ id, aliases }) => words.some((word) => word === id || aliases.includes(word)))
+  return command === undefined ? 'usage: devpi COMMAND [options]\nsee `devpi -h` for all commands' : `usage: devpi ${command.id} [options]\nsee \`devpi ${command.id} -h\` for all options`
+}

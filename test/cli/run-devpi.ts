@@ -1,0 +1,99 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { main } from '#cli/main.js'
+
+const BIN = join(import.meta.dirname, '../../../cli/bin/devpi.js')
+
+export interface Ran {
+  readonly code: number
+  readonly out: readonly string[]
+  readonly err: readonly string[]
+  /** The document of `--json`. */
+  readonly json: unknown
+}
+
+export interface RunOptions {
+  readonly env?: NodeJS.ProcessEnv
+  readonly cwd?: string
+  readonly input?: string
+  /** Somebody sits there and types `input`. */
+  readonly interactive?: boolean
+  readonly interrupted?: AbortSignal
+}
+
+/** A home of its own, in which commands run: in this process, or, for what only a process shows, in one of their own. */
+export class DevpiHome implements AsyncDisposable {
+  readonly folder: string
+
+  private constructor(folder: string) {
+    this.folder = folder
+  }
+
+  static async open(): Promise<DevpiHome> {
+    return new DevpiHome(await mkdtemp(join(tmpdir(), 'devpi-home-')))
+  }
+
+  path(...parts: readonly string[]): string {
+    return join(this.folder, ...parts)
+  }
+
+  /** Words are separated by blanks; a list is taken as it is. */
+  async run(line: string | readonly string[], options: RunOptions = {}): Promise<Ran> {
+    let out = ''
+    let err = ''
+    const input = Readable.from(options.input === undefined ? [] : [Buffer.from(options.input)])
+    const code = await main(wordsOf(line), {
+      env: { ...this.#environment, ...options.env },
+      cwd: options.cwd ?? this.folder,
+      input,
+      terminals: { input: options.interactive === true, out: false, err: false },
+      columns: 80,
+      writeOut: (text) => void (out += text),
+      writeErr: (text) => void (err += text),
+      interrupted: options.interrupted ?? new AbortController().signal,
+      now: Date.now,
+    })
+    return ranOf(code, out, err)
+  }
+
+  /** Fails unless it succeeds; gives the lines of the result. */
+  async succeed(line: string | readonly string[], options: RunOptions = {}): Promise<readonly string[]> {
+    const { code, out, err } = await this.run(line, options)
+    if (code !== 0) throw new Error(`devpi ${wordsOf(line).join(' ')} ended with ${code}:\n${[...out, ...err].join('\n')}`)
+    return out
+  }
+
+  /** As a shell would start it. */
+  spawn(line: string | readonly string[], options: RunOptions = {}): Promise<Ran> {
+    return new Promise((resolve) => {
+      const env = { PATH: process.env['PATH'], ...this.#environment, ...options.env }
+      const child = execFile(process.execPath, [BIN, ...wordsOf(line)], { cwd: options.cwd ?? this.folder, env }, (error, stdout, stderr) => {
+        resolve(ranOf(error === null ? 0 : Number(error.code), stdout, stderr))
+      })
+      child.stdin?.end(options.input ?? '')
+    })
+  }
+
+  get #environment(): NodeJS.ProcessEnv {
+    return { HOME: this.folder, PATH: process.env['PATH'], TERM: 'dumb', PIP_CONFIG_FILE: '' }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.folder, { recursive: true, force: true })
+  }
+}
+
+function wordsOf(line: string | readonly string[]): readonly string[] {
+  return typeof line === 'string' ? line.split(' ').filter((word) => word !== '') : line
+}
+
+function ranOf(code: number, out: string, err: string): Ran {
+  return { code, out: linesOf(out), err: linesOf(err), json: out.startsWith('{') ? (JSON.parse(out) as unknown) : undefined }
+}
+
+function linesOf(text: string): string[] {
+  return text === '' ? [] : text.replace(/\n$/, '').split('\n')
+}
