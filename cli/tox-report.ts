@@ -63,8 +63,8 @@ export function verdictsOf({ setup, test }: ToxRun): readonly { readonly verdict
   return [...(setupVerdict === undefined ? [] : [{ verdict: setupVerdict, of: 'setup' as const }]), { verdict: testVerdict, of: 'test' as const }]
 }
 
-/** One line of `list`. The version of Python is known only where the setup went through. */
-export function verdictLine({ host, platform, env, python }: ToxRun, verdict: Verdict): string {
-  const isKnown = python !== undefined && verdict !== 'setup failed' && verdict !== 'no setup was performed'
+/** One line of `list`. The version of Python is told only where the setup did not fail. */
+export function verdictLine({ host, platform, env, python, setup }: ToxRun, verdict: Verdict): string {
+  const isKnown = python !== undefined && setup !== 'failed'
   return `${host.padEnd(10)} ${platform.padEnd(7)} ${env.padEnd(10)} ${isKnown ? `${python} ` : ''}${verdict}`
 }

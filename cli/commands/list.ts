@@ -122,7 +122,7 @@ function groupsOf(version: ProjectVersion): Group[] {
 async function toxRuns({ client, terminal }: Context, { links }: ProjectRelease, file: ProjectLink): Promise<ToxRun[]> {
   const reports = links.filter(({ rel, forHref }) => rel === 'toxresult' && forHref === file.href).reverse()
   const read = await mapParallel(reports, PARALLEL_REQUESTS, async ({ href }) => {
-    const reply = await client.send({ method: 'GET', url: href, headers: { accept: 'application/json' } })
+    const reply = await client.send({ method: 'GET', url: href, headers: { accept: '*/*' } })
     return { href, runs: reply.status === 200 ? readToxReport(reply.json ?? parsed(reply.text)) : undefined }
   })
   const newest = new Map<string, ToxRun>()

@@ -1,0 +1,75 @@
+import { spawn } from 'node:child_process'
+import { relative } from 'node:path'
+import type { Context } from './base-command.js'
+import { Failure } from './failure.js'
+import { codeOf } from './state-files.js'
+
+export interface ChildOptions {
+  readonly cwd: string
+  /** On top of the environment; an undefined value takes a variable away. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** What it prints is shown as it comes, or kept for the result. */
+  readonly output: 'shown' | 'kept'
+  /** Not announced by a line. */
+  readonly silent?: boolean
+}
+
+export interface Ended {
+  readonly code: number
+  /** Both outputs, if they were kept. */
+  readonly output: string
+}
+
+const MOST_KEPT_CHARACTERS = 1 << 22
+
+/**
+ * Runs a program to its end, announced by a line that names it and the
+ * variables set for it, without their secrets. Ends it when the user
+ * interrupts. Fails with `CONFIG` when it cannot be started.
+ */
+export async function runChild(context: Context, command: readonly string[], options: ChildOptions): Promise<Ended> {
+  const { surroundings, terminal, env } = context
+  const [program = '', ...args] = command
+  if (options.silent !== true) terminal.note(announcement(command, options, context.cwd))
+  const isTerminal = options.output === 'shown' && surroundings.terminals.out && surroundings.terminals.err && !terminal.json
+  const child = spawn(program, args, {
+    cwd: options.cwd,
+    env: Object.fromEntries(Object.entries({ ...env, ...options.env }).filter(([, value]) => value !== undefined)),
+    stdio: isTerminal ? ['ignore', 'inherit', 'inherit'] : ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  const take = (write: (text: string) => void) => (chunk: Buffer) => {
+    if (options.output === 'shown') write(chunk.toString())
+    else output = (output + chunk.toString()).slice(-MOST_KEPT_CHARACTERS)
+  }
+  child.stdout?.on('data', take(terminal.json ? surroundings.writeErr : surroundings.writeOut))
+  child.stderr?.on('data', take(surroundings.writeErr))
+
+  const interrupt = (): void => void child.kill('SIGINT')
+  surroundings.interrupted.addEventListener('abort', interrupt)
+  try {
+    const code = await new Promise<number>((resolve, reject) => {
+      child.once('error', reject)
+      child.once('close', (exit, signal) => resolve(exit ?? (signal === 'SIGINT' ? 130 : 1)))
+    })
+    if (surroundings.interrupted.aborted) throw new Failure('CANCELLED', 'interrupted', { exitCode: 130 })
+    return { code, output }
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') throw new Failure('CONFIG', `command not found: ${program}`, { cause: error })
+    throw error
+  } finally {
+    surroundings.interrupted.removeEventListener('abort', interrupt)
+  }
+}
+
+/** `-->  <folder>$ program args  [NAME=value,…]`. */
+function announcement(command: readonly string[], { cwd, env = {} }: ChildOptions, here: string): string {
+  const shown = command.map((word) => (/^[\w@%+=:,./~-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)).join(' ')
+  const set = Object.entries(env).filter(([, value]) => value !== undefined).sort(([a], [b]) => (a < b ? -1 : 1))
+  const variables = set.map(([name, value]) => `${name}=${masked(value ?? '')}`).join(',')
+  return `-->  ${relative(here, cwd) === '' ? here : cwd}$ ${shown}${variables === '' ? '' : `  [${variables}]`}`
+}
+
+function masked(value: string): string {
+  return value.replace(/(\w+:\/\/)[^/?#\s]*@/g, '$1****:****@')
+}
