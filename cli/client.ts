@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { rm } from 'node:fs/promises'
+import { STATUS_CODES } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Got, Method, OptionsInit, OptionsOfTextResponseBody } from 'got'
@@ -63,6 +64,7 @@ type SharedOptions = Omit<OptionsOfTextResponseBody, 'isStream' | 'responseType'
 
 const MOST_REDIRECTS = 10
 const MOST_REPLY_BYTES = 512 * 2 ** 20
+const MOST_EVENT_CHARACTERS = 8 * 2 ** 20
 const CONNECT_TIMEOUT_MS = 10_000
 /** Sent again: what changes nothing, after faults that pass. A server that is not there is told at once. */
 const RETRY: OptionsInit['retry'] = {
@@ -207,8 +209,9 @@ export class Client {
     if (expired !== undefined) return expired
     const message = messageOf(reply)
     const body = this.#options.terminal.debugging ? reply.text : message === undefined ? '' : `: ${message}`
+    const phrase = reply.reason === message ? (STATUS_CODES[status] ?? '') : reply.reason // some servers explain themselves in both places
     const hint = status === 401 && this.loginFor(reply.url) === undefined ? 'log in with `devpi login USER`' : undefined
-    return new Failure(`HTTP_${status}`, `${method} ${url}\n${status} ${reply.reason}${body}`, { request: { method, url, status }, hint })
+    return new Failure(`HTTP_${status}`, `${method} ${url}\n${status} ${phrase}${body}`, { request: { method, url, status }, hint })
   }
 
   async #expiredLogin({ url }: Reply): Promise<Failure | undefined> {
@@ -285,6 +288,27 @@ export class Client {
     if (sha256 === undefined || found === sha256) return
     await rm(path, { force: true })
     throw new Failure('NOT_FOUND', `${maskUrl(url)} has other contents than the index announces: sha256 ${found}, not ${sha256}`)
+  }
+
+  /** Server-sent events, until the connection ends. Rejects with a `Failure` when it could not be made or breaks. */
+  async *events(url: string, signal: AbortSignal): AsyncGenerator<{ readonly id: string | undefined; readonly data: string }> {
+    const { got } = await import('got')
+    const { timeout: _, ...options } = this.#requestOptions('GET', url)
+    const stream = got.stream(url, { ...options, headers: { ...this.#headers(url), accept: 'text/event-stream' }, throwHttpErrors: true, retry: { limit: 0 }, signal })
+    try {
+      let text = ''
+      for await (const chunk of stream) {
+        text += String(chunk)
+        if (text.length > MOST_EVENT_CHARACTERS) throw new Failure('API_VERSION', `${maskUrl(url)} sends an event that is too long`)
+        const events = text.split('\n\n')
+        text = events.pop() ?? ''
+        for (const event of events) yield { id: /^id: ?(.*)$/m.exec(event)?.[1], data: /^data: ?(.*)$/m.exec(event)?.[1] ?? '' }
+      }
+    } catch (error) {
+      throw connectionFailure(error, 'GET', url)
+    } finally {
+      stream.destroy()
+    }
   }
 
   /** What an installer needs in its URL to read the index. */

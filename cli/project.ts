@@ -21,6 +21,8 @@ export interface ProjectLink {
 export interface ProjectRelease {
   readonly version: string
   readonly links: readonly ProjectLink[]
+  /** The whole version, with or without a reason. */
+  readonly yanked: string | true | undefined
 }
 
 /** A version with the copies of it that indexes behind the first one have. */
@@ -42,7 +44,7 @@ export async function readProject(client: Client, { index }: IndexTarget, projec
 
 function releaseOf(found: JsonObject, version: string, base: string): ProjectRelease {
   const links = listOf(found['+links']).flatMap((link) => linkOf(objectOf(link), base) ?? [])
-  return { version: textOf(found['version']) ?? version, links: links.sort(byBasename) }
+  return { version: textOf(found['version']) ?? version, links: links.sort(byBasename), yanked: yankOf(found['yanked']) }
 }
 
 function linkOf(link: JsonObject, base: string): ProjectLink | undefined {
@@ -52,16 +54,19 @@ function linkOf(link: JsonObject, base: string): ProjectLink | undefined {
   const url = new URL(href, base)
   url.hash = ''
   const forHref = textOf(link['for_href'])
-  const yanked = link['yanked']
   return {
     rel,
     href: url.href,
     basename: decodeURIComponent(url.pathname.slice(url.pathname.lastIndexOf('/') + 1)),
     sha256: textOf(objectOf(link['hashes'])['sha256']) ?? /^sha256=([0-9a-f]{64})$/.exec(textOf(link['hash_spec']) ?? '')?.[1],
     forHref: forHref === undefined || !URL.canParse(forHref, base) ? undefined : new URL(forHref, base).href,
-    yanked: yanked === true || typeof yanked === 'string' ? yanked : undefined,
+    yanked: yankOf(link['yanked']),
     log: listOf(link['log']).map(objectOf),
   }
+}
+
+function yankOf(value: unknown): string | true | undefined {
+  return value === true || typeof value === 'string' ? value : undefined
 }
 
 function byBasename(a: ProjectLink, b: ProjectLink): number {

@@ -94,6 +94,7 @@ async function listFiles(context: Context, target: IndexTarget, requirement: Req
     for (const file of releaseFiles(release)) {
       const origin = isShadowed ? 'shadowed' : isOn(file, target) ? 'own' : 'inherited'
       terminal.line(file.href, STYLES[origin])
+      const yanked = file.yanked ?? release.yanked
       const runs = options.toxresults ? await toxRuns(context, release, file) : []
       for (const run of runs) showRun(context, run, options.failures)
       files.push({
@@ -102,7 +103,7 @@ async function listFiles(context: Context, target: IndexTarget, requirement: Req
         version: release.version,
         hash: file.sha256 ?? null,
         origin,
-        ...(file.yanked !== undefined && { yanked: file.yanked }),
+        ...(yanked !== undefined && { yanked }),
         toxresults: runs.map(({ commands: _, python, ...run }) => ({ ...run, python: python ?? null })),
       })
     }

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import { parseJson } from '#cli/json.js'
 import { main } from '#cli/main.js'
 
 const BIN = join(import.meta.dirname, '../../../cli/bin/devpi.js')
@@ -11,7 +12,7 @@ export interface Ran {
   readonly code: number
   readonly out: readonly string[]
   readonly err: readonly string[]
-  /** The document of `--json`. */
+  /** The document of `--json`; undefined for anything else. */
   readonly json: unknown
 }
 
@@ -27,6 +28,7 @@ export interface RunOptions {
 /** A home of its own, in which commands run: in this process, or, for what only a process shows, in one of their own. */
 export class DevpiHome implements AsyncDisposable {
   readonly folder: string
+  readonly #awaited = new Map<string, () => void>()
 
   private constructor(folder: string) {
     this.folder = folder
@@ -51,7 +53,10 @@ export class DevpiHome implements AsyncDisposable {
       input,
       terminals: { input: options.interactive === true, out: false, err: false },
       columns: 80,
-      writeOut: (text) => void (out += text),
+      writeOut: (text) => {
+        out += text
+        for (const [wanted, resolve] of this.#awaited) if (text.includes(wanted)) resolve()
+      },
       writeErr: (text) => void (err += text),
       interrupted: options.interrupted ?? new AbortController().signal,
       now: Date.now,
@@ -64,6 +69,11 @@ export class DevpiHome implements AsyncDisposable {
     const { code, out, err } = await this.run(line, options)
     if (code !== 0) throw new Error(`devpi ${wordsOf(line).join(' ')} ended with ${code}:\n${[...out, ...err].join('\n')}`)
     return out
+  }
+
+  /** Until a command of this process prints that. */
+  until(text: string): Promise<void> {
+    return new Promise((resolve) => this.#awaited.set(text, resolve))
   }
 
   /** As a shell would start it. */
@@ -91,7 +101,7 @@ function wordsOf(line: string | readonly string[]): readonly string[] {
 }
 
 function ranOf(code: number, out: string, err: string): Ran {
-  return { code, out: linesOf(out), err: linesOf(err), json: out.startsWith('{') ? (JSON.parse(out) as unknown) : undefined }
+  return { code, out: linesOf(out), err: linesOf(err), json: parseJson(out) }
 }
 
 function linesOf(text: string): string[] {
