@@ -50,7 +50,7 @@ export function connectionFailure(error: unknown, method: string, url: string): 
   if (TLS_CODE.test(code)) {
     return new Failure('TLS', `SSL verification failed '${shown}':\n${reason}`, {
       ...options,
-      hint: `trust its authority with \`devpi use --ca-cert FILE ${shown}\``,
+      hint: `trust its authority with \`devpi use --ca-cert FILE ${new URL(url).origin}\``,
     })
   }
   return new Failure('CONNECT', `could not connect to '${shown}':\n${reason}`, { ...options, hint: connectHint(code, url) })

@@ -1,0 +1,201 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+import { proxyFor } from '#cli/proxy.js'
+import { DevpiHome } from './run-devpi.js'
+
+let home: DevpiHome
+beforeEach(async () => {
+  home = await DevpiHome.open()
+})
+afterEach(() => home[Symbol.asyncDispose]())
+
+interface Listening extends AsyncDisposable {
+  readonly url: string
+  readonly port: number
+  readonly seen: readonly IncomingMessage[]
+}
+
+async function listen(make: (listener: RequestListener) => Server, answer: RequestListener): Promise<Listening> {
+  const seen: IncomingMessage[] = []
+  const server = make((req, res) => {
+    seen.push(req)
+    answer(req, res)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    seen,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+const plain = (listener: RequestListener): Server => createServer(listener)
+
+/** Just enough of a server for `use`, `login` and `getjson`. */
+function devpi(scheme = 'http'): RequestListener {
+  return (req, res) => {
+    const root = `${scheme}://${req.headers.host ?? ''}`
+    const answers: Readonly<Record<string, object>> = {
+      '/+api': { type: 'apiconfig', result: { login: `${root}/+login`, authstatus: ['ok', 'ada', []], features: [] } },
+      '/+login': { type: 'proxyauth', result: { password: 'the-token', expiration: 36000 } },
+      '/x': { type: 'x', result: 1 },
+    }
+    const answer = answers[req.url ?? '']
+    res.writeHead(answer === undefined ? 404 : 200, { 'Content-Type': 'application/json; charset=utf-8', 'X-DEVPI-API-VERSION': '2' })
+    res.end(JSON.stringify(answer ?? { message: 'not here' }))
+  }
+}
+
+test('a login goes to its own server alone', async () => {
+  await using server = await listen(plain, devpi())
+  await using other = await listen(plain, devpi())
+  await home.succeed(`use ${server.url}`)
+  await home.succeed('login ada --password=x')
+  await home.succeed('getjson /x')
+  expect(server.seen.at(-1)?.headers['x-devpi-auth']).toBe(Buffer.from('ada:the-token').toString('base64'))
+  await home.succeed(`getjson ${other.url}/x`)
+  await home.run(`getjson ${other.url}/x`, { env: { DEVPI_TOKEN: 'devpi_secret' } })
+  expect(other.seen.map(({ headers }) => [headers['x-devpi-auth'], headers.authorization])).toEqual([[undefined, undefined], [undefined, undefined]])
+  expect((await home.run('remove -y http://127.0.0.1:1/x')).code).toBe(1)
+})
+
+test('nor does a redirect take it along', async () => {
+  await using other = await listen(plain, devpi())
+  await using server = await listen(plain, (req, res) => {
+    if (req.url === '/y') res.writeHead(302, { Location: `${other.url}/x` }).end()
+    else devpi()(req, res)
+  })
+  await home.succeed(`use ${server.url}`)
+  await home.succeed('login ada --password=x')
+  await home.succeed('getjson /y')
+  expect(other.seen[0]?.headers['x-devpi-auth']).toBeUndefined()
+})
+
+test('a change that is redirected to another host is not sent there, one on the same host keeps its method', async () => {
+  await using server = await listen(plain, (req, res) => {
+    if (req.url === '/y') res.writeHead(301, { Location: 'http://localhost:1/y' }).end()
+    else if (req.url === '/z') res.writeHead(301, { Location: '/x' }).end()
+    else devpi()(req, res)
+  })
+  await home.succeed(`use ${server.url}`)
+  expect(await home.run('patchjson /y -', { input: '{"a": 1}' })).toMatchObject({
+    code: 1,
+    err: [`PATCH ${server.url}/y is redirected to http://localhost:1/y`, 'select that server with `devpi use http://localhost:1`'],
+  })
+  await home.succeed('patchjson /z -', { input: '{"a": 1}' })
+  expect(server.seen.slice(-2).map(({ method, url }) => [method, url])).toEqual([['PATCH', '/z'], ['PATCH', '/x']])
+})
+
+test('what changes nothing is asked again after a passing fault, a change is not', async () => {
+  let faults = 1
+  await using server = await listen(plain, (req, res) => {
+    if (req.url === '/x' && faults-- > 0) res.writeHead(503, { 'Retry-After': '0' }).end()
+    else devpi()(req, res)
+  })
+  await home.succeed(`use ${server.url}`)
+  await home.succeed('getjson /x')
+  faults = 1
+  expect((await home.run('patchjson /x -', { input: '{}' })).err).toEqual([`PATCH ${server.url}/x`, '503 Service Unavailable'])
+})
+
+test('a server that speaks another version, or none', async () => {
+  await using future = await listen(plain, (_req, res) => res.writeHead(200, { 'X-DEVPI-API-VERSION': '3', 'Content-Type': 'application/json' }).end('{}'))
+  expect((await home.run(`use ${future.url}`)).err[0]).toMatch(/^devpi-client-\S+ got a reply with API-VERSION 3, acceptable are: 2$/)
+  await using silent = await listen(plain, (_req, res) => void res.socket?.setNoDelay())
+  expect((await home.run(`use ${silent.url} --timeout 0.2`)).err.at(-1)).toMatch(/does not answer in time/)
+})
+
+test('credentials for a proxy in front are sent, and never printed', async () => {
+  await using server = await listen(plain, devpi())
+  const ran = await home.run(`use http://gate:s3cret@127.0.0.1:${server.port}/ --debug`)
+  expect(ran.code).toBe(0)
+  expect(server.seen.at(-1)?.headers.authorization).toBe(`Basic ${Buffer.from('gate:s3cret').toString('base64')}`)
+  await home.succeed(`use http://127.0.0.1:${server.port}`)
+  expect(server.seen.at(-1)?.headers.authorization).toBeDefined()
+  const refused = await home.run(`use http://gate:s3cret@127.0.0.1:1/ --debug`)
+  expect(refused.code).toBe(1)
+  expect([...ran.out, ...ran.err, ...refused.out, ...refused.err].join('\n')).not.toContain('s3cret')
+})
+
+test('plain requests go through a proxy', async () => {
+  await using server = await listen(plain, devpi())
+  await using proxy = await listen(plain, (req, res) => {
+    req.url = new URL(req.url ?? '').pathname
+    devpi()(req, res)
+  })
+  const env = { http_proxy: `http://me:pw@127.0.0.1:${proxy.port}` }
+  expect((await home.run(`use http://pkgs.invalid`, { env })).out[0]).toBe('using server: http://pkgs.invalid/ (not logged in)')
+  expect(proxy.seen[0]?.headers['proxy-authorization']).toBe(`Basic ${Buffer.from('me:pw').toString('base64')}`)
+  await home.run(`use ${server.url}`, { env: { ...env, no_proxy: '127.0.0.1' } })
+  expect(server.seen).toHaveLength(1)
+})
+
+test('a certificate is checked, against an authority of its own if told, through a tunnel too', async () => {
+  const [key, cert] = [home.path('key.pem'), home.path('cert.pem')]
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert], { stdio: 'ignore' })
+  const pems = { key: readFileSync(key), cert: readFileSync(cert) }
+  await using server = await listen((listener) => createTlsServer(pems, listener) as Server, devpi('https'))
+  const url = `https://localhost:${server.port}/`
+  const refused = await home.run(`use ${url}`)
+  expect(refused.code).toBe(1)
+  expect(refused.err[0]).toBe(`SSL verification failed '${url}+api':`)
+  expect(refused.err.at(-1)).toBe(`trust its authority with \`devpi use --ca-cert FILE ${url.slice(0, -1)}\``)
+  expect((await home.run(`use ${url}`, { env: { REQUESTS_CA_BUNDLE: cert } })).code).toBe(0)
+  await home.succeed(`use --ca-cert cert.pem ${url}`)
+  expect((await home.succeed('use'))[0]).toBe(`using server: ${url} (not logged in)`)
+
+  await using tunnel = await startTunnel(server.port)
+  expect((await home.run('getjson /x', { env: { https_proxy: tunnel.url, no_proxy: '' } })).code).toBe(0)
+  expect(tunnel.asked).toEqual([`localhost:${server.port}`])
+  await using strange = await DevpiHome.open()
+  await strange.succeed(`use --insecure ${url}`)
+  expect((await home.run('use --ca-cert missing.pem https://localhost:1/')).err).toEqual([`The CA certificate at '${home.path('missing.pem')}' doesn't exist.`])
+})
+
+test.each<[string, NodeJS.ProcessEnv, string | undefined]>([
+  ['http://h/', {}, undefined],
+  ['http://h/', { HTTP_PROXY: 'http://p:1' }, 'http://p:1/'],
+  ['https://h/', { HTTP_PROXY: 'http://p:1' }, undefined],
+  ['https://h/', { ALL_PROXY: 'p:1' }, 'http://p:1/'],
+  ['https://h/', { https_proxy: 'http://lower:1', HTTPS_PROXY: 'http://upper:1' }, 'http://lower:1/'],
+  ['http://a.h/', { http_proxy: 'http://p:1', no_proxy: 'x, .h' }, undefined],
+  ['http://h/', { http_proxy: 'http://p:1', no_proxy: '*' }, undefined],
+  ['http://h:81/', { http_proxy: 'http://p:1', no_proxy: 'h:80' }, 'http://p:1/'],
+  ['http://other/', { http_proxy: 'http://p:1', no_proxy: 'er' }, 'http://p:1/'],
+])('the proxy of %s with %j', (url, env, wanted) => expect(proxyFor(url, env)?.href).toBe(wanted))
+
+interface Tunnel extends AsyncDisposable {
+  readonly url: string
+  readonly asked: readonly string[]
+}
+
+async function startTunnel(port: number): Promise<Tunnel> {
+  const asked: string[] = []
+  const sockets: Socket[] = []
+  const server = createServer().on('connect', (req, socket: Socket) => {
+    asked.push(req.url ?? '')
+    const target = connect(port, '127.0.0.1', () => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n')
+      socket.pipe(target).pipe(socket)
+    })
+    sockets.push(socket, target)
+    for (const one of [socket, target]) one.on('error', () => undefined)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    asked,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
