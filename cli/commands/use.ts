@@ -6,12 +6,14 @@ import { Failure } from '../failure.js'
 import { argument, textFlag } from '../flags.js'
 import { confirmedUser, loginText, reportIndexAccess } from '../index-status.js'
 import { describeInstaller, readInstallerStates } from '../installer-config.js'
+import { writeInstallerFiles } from '../installer-writer.js'
 import { objectOf, spoken } from '../json.js'
 import { askPlace, findTarget, indexAddress, type Target, targetOf } from '../place.js'
 import { expandPath } from '../session.js'
 import { findVenv, locateVenv, type Venv } from '../venv.js'
 import { asFolder, isHttp, maskUrl, takeCredentials, type UrlCredentials } from '../urls.js'
 
+const TRUST = ['yes', 'no', 'auto'] as const
 const NO_INDEX = "no current index: type 'devpi use -l' to discover indices"
 
 interface UseFlags {
@@ -40,9 +42,9 @@ current server, or NAME of an index of your own. \`user:password@\` in it is sto
     list: Flags.boolean({ char: 'l', description: 'list the indexes of the server' }),
     user: textFlag({ char: 'u', description: 'with -l: only indexes of this user; else: go on as this user, who has logged in before', helpValue: 'USER' }),
     urls: Flags.boolean({ description: 'show the addresses of the index too' }),
-    'set-cfg': Flags.boolean({ description: 'write the index into the files of pip, uv and others', hidden: true }),
-    'pip-set-trusted': textFlag({ char: 't', description: 'whether --set-cfg marks the host as trusted', options: ['yes', 'no', 'auto'], hidden: true }),
-    'always-set-cfg': textFlag({ description: 'let every use imply --set-cfg', options: ['yes', 'no'], hidden: true }),
+    'set-cfg': Flags.boolean({ description: 'write the index into the files of pip, uv, easy_install and buildout'}),
+    'pip-set-trusted': textFlag({ char: 't', description: 'whether --set-cfg marks the host as trusted', options: ['yes', 'no', 'auto'] }),
+    'always-set-cfg': textFlag({ description: 'let every use imply --set-cfg', options: ['yes', 'no'] }),
     venv: textFlag({ description: 'virtual environment for install and its files; - forgets it', helpValue: 'PATH|NAME|-' }),
     local: Flags.boolean({ description: 'keep the selection in the active virtual environment' }),
     delete: Flags.boolean({ description: 'forget the selection; logins stay' }),
@@ -179,6 +181,7 @@ async function show(context: Context, target: Target | undefined, flags: UseFlag
     terminal.info(`venv for install/set commands: ${venv.folder}`)
     terminal.line('only setting venv pip/uv config, no global configuration changed')
   }
+  await keepConfigured(context, target, flags, venv?.folder)
   const states = await readInstallerStates({ env, cwd, venv: venv?.folder })
   for (const state of states) terminal.info(describeInstaller(state, env))
   terminal.line(`always-set-cfg: ${session.alwaysSetCfg ? 'yes' : 'no'}`)
@@ -193,6 +196,21 @@ async function show(context: Context, target: Target | undefined, flags: UseFlag
     venv: venv?.folder ?? null,
     configs: states.map(({ tool, path, exists, index }) => ({ tool, path, exists, index: index ?? null })),
     alwaysSetCfg: session.alwaysSetCfg,
+  }
+}
+
+/** Writes the files of installers if that is asked for, now or always. */
+async function keepConfigured(context: Context, target: Target | undefined, flags: UseFlags, venv: string | undefined): Promise<void> {
+  const { session } = context
+  const trust = TRUST.find((choice) => choice === flags['pip-set-trusted']) ?? 'auto'
+  const always = flags['always-set-cfg']
+  if (always !== undefined) await session.change({ always_setcfg: always === 'yes', settrusted: trust === 'yes' })
+  if (!flags['set-cfg'] && !session.alwaysSetCfg) return
+  const { index, simpleindex } = target ?? {}
+  if (target !== undefined && index !== undefined) {
+    await writeInstallerFiles(context, { ...target, index, simpleindex: simpleindex ?? `${index}/+simple/` }, venv, trust)
+  } else if (flags['set-cfg']) {
+    throw new Failure('NO_INDEX', 'no index configured: cannot set pip/easy_install index')
   }
 }
 

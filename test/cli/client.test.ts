@@ -142,7 +142,7 @@ test('a certificate is checked, against an authority of its own if told, through
   const [key, cert] = [home.path('key.pem'), home.path('cert.pem')]
   execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert], { stdio: 'ignore' })
   const pems = { key: readFileSync(key), cert: readFileSync(cert) }
-  await using server = await listen((listener) => createTlsServer(pems, listener) as Server, devpi('https'))
+  await using server = await listen((listener) => createTlsServer(pems, listener), devpi('https'))
   const url = `https://localhost:${server.port}/`
   const refused = await home.run(`use ${url}`)
   expect(refused.code).toBe(1)
