@@ -1,4 +1,5 @@
 #!/usr/bin/env node
-import { launch } from './launch.js'
+import { launch, manageInBackground } from './launch.js'
 
-await launch('serve')
+const args = process.argv.slice(2)
+if (!(await manageInBackground(args))) await launch('serve')

@@ -19,6 +19,20 @@ export async function launch(program) {
   process.exitCode = (await main(process.argv.slice(2))) ?? process.exitCode ?? 0
 }
 
+/** Old spellings of `devpi server start` and the like. */
+const IN_BACKGROUND = ['start', 'stop', 'status', 'log']
+
+/** Hands `--start`, `--stop`, `--status` and `--log` over to the command line, which keeps servers in the background. False for all else. */
+export async function manageInBackground(args) {
+  const action = IN_BACKGROUND.find((name) => args.includes(`--${name}`))
+  const entry = new URL('../../dist/cli/main.js', import.meta.url)
+  if (action === undefined || !existsSync(fileURLToPath(entry))) return false
+  process.env.NODE_ENV ??= 'production'
+  const { main } = await import(entry.href)
+  process.exitCode = await main(['server', action, ...args.filter((word) => word !== `--${action}` && word !== '--init')])
+  return true
+}
+
 function fail(sentence) {
   process.stderr.write(`devpi: ${sentence}\n`)
   process.exitCode = 1
