@@ -64,7 +64,7 @@ export abstract class DevpiCommand extends Command {
       terminal,
       session,
       prompt: new Prompt(surroundings, terminal, flags.yes),
-      client: new Client({ session, terminal, env, version: this.config.version, timeoutMs }),
+      client: new Client({ session, terminal, env, version: this.config.version, timeoutMs, signal: surroundings.interrupted }),
       verbose: flags.verbose,
       progress: terminals.err && !json && !flags['no-progress'] && !isSet(env['DEVPI_NO_PROGRESS']) && !isSet(env['CI']),
     }

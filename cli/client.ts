@@ -41,6 +41,8 @@ export interface ClientOptions {
   readonly env: NodeJS.ProcessEnv
   readonly version: string
   readonly timeoutMs: number
+  /** Ends whatever is on its way. */
+  readonly signal: AbortSignal
 }
 
 interface Outgoing {
@@ -161,12 +163,13 @@ export class Client {
   }
 
   #requestOptions(method: string, url: string): SharedOptions {
-    const { session, env, timeoutMs } = this.#options
+    const { session, env, timeoutMs, signal } = this.#options
     return {
       ...connectionOptions(url, session, env),
       method: method as Method,
       throwHttpErrors: false,
       followRedirect: false,
+      signal,
       retry: { ...RETRY, limit: method === 'GET' || method === 'HEAD' ? 2 : 0 },
       timeout: { lookup: CONNECT_TIMEOUT_MS, connect: CONNECT_TIMEOUT_MS, secureConnect: CONNECT_TIMEOUT_MS, socket: timeoutMs },
     }

@@ -45,6 +45,7 @@ export function connectionFailure(error: unknown, method: string, url: string): 
   if (error instanceof Failure || !isRequestError(error)) return error
   const shown = maskUrl(url)
   const code = error.code
+  if (code === 'ERR_ABORTED') return new Failure('CANCELLED', 'interrupted', { exitCode: 130, cause: error })
   const reason = error.message === '' ? code : maskUrl(error.message)
   const options = { cause: error, request: { method, url: shown } }
   if (TLS_CODE.test(code)) {

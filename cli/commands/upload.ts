@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { Flags } from '@oclif/core'
 import { type Context, DevpiCommand } from '../base-command.js'
 import { type BuildRequest, buildDistributions, prepareSources } from '../build.js'
@@ -8,6 +10,7 @@ import { Failure, usageError } from '../failure.js'
 import { argument, INDEX_FLAG, textFlag } from '../flags.js'
 import { findIndex, type IndexTarget } from '../place.js'
 import { requireAll, type Uploaded, uploadFiles, type UploadOptions } from '../upload-files.js'
+import { watchFolder, type WatchOptions } from '../watch-folder.js'
 import { WorkFolder } from '../work-folder.js'
 
 const DEFAULT_JOBS = 4
@@ -34,6 +37,10 @@ refused does not keep the others back; the exit code is 1 then.`
     'dry-run': Flags.boolean({ description: 'build and check, but upload nothing' }),
     'skip-existing': Flags.boolean({ description: 'pass over files that the index has already, with the same contents' }),
     jobs: textFlag({ char: 'j', description: `how many files to upload at a time, ${DEFAULT_JOBS} unless told`, helpValue: 'N' }),
+    watch: Flags.boolean({ description: 'upload what is in a folder, dist unless named, and what comes into it, until interrupted', helpGroup: 'WATCHING' }),
+    once: Flags.boolean({ description: 'with --watch: upload what is there and end', helpGroup: 'WATCHING', dependsOn: ['watch'] }),
+    'new-only': Flags.boolean({ description: 'with --watch: only what comes into it', helpGroup: 'WATCHING', dependsOn: ['watch'], exclusive: ['once'] }),
+    'poll-ms': textFlag({ description: 'with --watch: look that often, for network file systems', helpValue: 'MS', helpGroup: 'WATCHING', dependsOn: ['watch'] }),
     python: textFlag({ char: 'p', description: 'Python to build with', helpValue: 'EXE', helpGroup: 'BUILDING' }),
     sdist: Flags.boolean({ description: 'build only an sdist, or with --wheel both', helpGroup: 'BUILDING' }),
     wheel: Flags.boolean({ description: 'build only a wheel, or with --sdist both', helpGroup: 'BUILDING' }),
@@ -47,12 +54,16 @@ refused does not keep the others back; the exit code is 1 then.`
     'docs-dir': textFlag({ description: 'HTML that is built already', helpValue: 'DIR', helpGroup: 'DOCUMENTATION' }),
   }
 
-  async run(): Promise<object> {
+  async run(): Promise<object | undefined> {
     const { argv, flags } = await this.parse(Upload)
     const jobs = jobsOf(flags.jobs)
     const paths = argv.map(String)
     const context = await this.open(flags)
     const target = await findUploadTarget(context, flags.index)
+    if (flags.watch) {
+      const pollMs = flags['poll-ms'] === undefined ? undefined : pollOf(flags['poll-ms'])
+      return await watch(context, target, { folder: watchedFolder(context, paths), newOnly: flags['new-only'], once: flags.once, pollMs })
+    }
     const options: UploadOptions = { jobs, dryRun: flags['dry-run'], skipExisting: flags['skip-existing'] }
     if (paths.length > 0) {
       const files = await findFiles(paths, context.cwd, flags['from-dir'])
@@ -80,6 +91,27 @@ function jobsOf(text: string | undefined): number {
   if (text === undefined) return DEFAULT_JOBS
   if (/^([1-9]|[1-5]\d|6[0-4])$/.test(text)) return Number(text)
   throw usageError(`argument --jobs: '${text}' is no number from 1 to 64`)
+}
+
+function pollOf(text: string): number {
+  if (/^[1-9]\d{1,6}$/.test(text)) return Number(text)
+  throw usageError(`argument --poll-ms: '${text}' is no number of milliseconds from 10 on`)
+}
+
+function watchedFolder({ cwd }: Context, paths: readonly string[]): string {
+  const [named = 'dist', ...others] = paths
+  if (others.length > 0) throw usageError('--watch takes one folder')
+  const folder = resolve(cwd, named)
+  if (!existsSync(folder)) throw new Failure('CONFIG', `path does not exist: ${named}`)
+  return folder
+}
+
+/** With `--json` each file is one line, as it comes. */
+async function watch(context: Context, target: IndexTarget, options: WatchOptions): Promise<object | undefined> {
+  const summary = await watchFolder(context, target, options)
+  context.terminal.note(`${summary.uploaded} uploaded, ${summary.failed} not`)
+  if (options.once && summary.failed > 0) throw new Failure('UPLOAD_FAILED', 'not all files were uploaded', { result: summary })
+  return context.terminal.json && !options.once ? undefined : summary
 }
 
 async function findUploadTarget(context: Context, index: string | undefined): Promise<IndexTarget> {

@@ -113,6 +113,15 @@ test('a server that speaks another version, or none', async () => {
   expect((await home.run(`use ${silent.url} --timeout 0.2`)).err.at(-1)).toMatch(/does not answer in time/)
 })
 
+test('an interruption ends a request that waits, with 130', async () => {
+  const stop = new AbortController()
+  await using silent = await listen(plain, () => stop.abort())
+  expect(await home.run(`use ${silent.url}`, { interrupted: stop.signal })).toMatchObject({ code: 130, err: ['interrupted'] })
+  const later = new AbortController()
+  later.abort()
+  expect(await home.run(`use ${silent.url} --json`, { interrupted: later.signal })).toMatchObject({ code: 130, json: { error: { code: 'CANCELLED' } } })
+})
+
 test('credentials for a proxy in front are sent, and never printed', async () => {
   await using server = await listen(plain, devpi())
   const ran = await home.run(`use http://gate:s3cret@127.0.0.1:${server.port}/ --debug`)

@@ -55,9 +55,12 @@ export class DevpiHome implements AsyncDisposable {
       columns: 80,
       writeOut: (text) => {
         out += text
-        for (const [wanted, resolve] of this.#awaited) if (text.includes(wanted)) resolve()
+        this.#notice(text)
       },
-      writeErr: (text) => void (err += text),
+      writeErr: (text) => {
+        err += text
+        this.#notice(text)
+      },
       interrupted: options.interrupted ?? new AbortController().signal,
       now: Date.now,
     })
@@ -74,6 +77,10 @@ export class DevpiHome implements AsyncDisposable {
   /** Until a command of this process prints that. */
   until(text: string): Promise<void> {
     return new Promise((resolve) => this.#awaited.set(text, resolve))
+  }
+
+  #notice(text: string): void {
+    for (const [wanted, resolve] of this.#awaited) if (text.includes(wanted)) resolve()
   }
 
   /** As a shell would start it. */

@@ -1,0 +1,138 @@
+import { readdir } from 'node:fs/promises'
+import { basename, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Context } from './base-command.js'
+import { isArchiveName, readDistribution } from './dist-metadata.js'
+import { Failure } from './failure.js'
+import type { IndexTarget } from './place.js'
+import { digestOf, type Uploaded, uploadFiles } from './upload-files.js'
+
+export interface WatchOptions {
+  readonly folder: string
+  /** Files that are there already are not meant. */
+  readonly newOnly: boolean
+  /** Upload what is there, and end. */
+  readonly once: boolean
+  /** How often to look, for file systems that tell nothing; undefined where they do. */
+  readonly pollMs: number | undefined
+}
+
+export interface WatchSummary {
+  readonly uploaded: number
+  readonly failed: number
+}
+
+/** A file is whole when its size and time stay for so long. */
+const STABLE_MS = 1000
+const CHECK_MS = 100
+const FIRST_WAIT_MS = 500
+const LONGEST_WAIT_MS = 30_000
+const UNFINISHED = /(^\.|\.(tmp|part|partial|crdownload)$|~$)/i
+
+/**
+ * Uploads every archive of a folder once it is completely written, each
+ * content once. A server that is away is waited for; a file that is refused is told of, and tried
+ * again when it changes. Goes on until interrupted.
+ */
+export async function watchFolder(context: Context, target: IndexTarget, options: WatchOptions): Promise<WatchSummary> {
+  const queue = new UploadQueue(context, target)
+  if (options.once) {
+    for (const name of (await readdir(options.folder)).sort()) if (isMeant(name)) queue.add(resolve(options.folder, name))
+    return await queue.drained()
+  }
+  const { watch } = await import('chokidar')
+  const watcher = watch(options.folder, {
+    ignoreInitial: options.newOnly,
+    awaitWriteFinish: { stabilityThreshold: STABLE_MS, pollInterval: CHECK_MS },
+    ignored: (path, stats) => stats?.isFile() === true && !isMeant(basename(path)),
+    ...(options.pollMs !== undefined && { usePolling: true, interval: options.pollMs }),
+  })
+  const add = (path: string): void => queue.add(path)
+  watcher.on('add', add).on('change', add)
+  watcher.on('ready', () => context.terminal.note(`watching ${options.folder}, end with Ctrl-C`))
+  watcher.on('error', (error) => context.terminal.error(`${options.folder}: ${error instanceof Error ? error.message : 'cannot be watched'}`))
+  try {
+    await untilInterrupted(context.surroundings.interrupted)
+  } finally {
+    await watcher.close()
+  }
+  return await queue.drained()
+}
+
+function isMeant(name: string): boolean {
+  return isArchiveName(name) && !UNFINISHED.test(name)
+}
+
+function untilInterrupted(signal: AbortSignal): Promise<void> {
+  return new Promise((done) => {
+    if (signal.aborted) done()
+    else signal.addEventListener('abort', () => done(), { once: true })
+  })
+}
+
+/** One file after the other, in the order in which they were complete. */
+class UploadQueue {
+  readonly #context: Context
+  readonly #target: IndexTarget
+  readonly #done = new Set<string>()
+  #work: Promise<void> = Promise.resolve()
+  #uploaded = 0
+  #failed = 0
+
+  constructor(context: Context, target: IndexTarget) {
+    this.#context = context
+    this.#target = target
+  }
+
+  add(path: string): void {
+    this.#work = this.#work.then(() => this.#upload(path))
+  }
+
+  async drained(): Promise<WatchSummary> {
+    await this.#work
+    return { uploaded: this.#uploaded, failed: this.#failed }
+  }
+
+  async #upload(path: string): Promise<void> {
+    const { surroundings, terminal } = this.#context
+    if (surroundings.interrupted.aborted) return
+    try {
+      const file = await readDistribution(path)
+      const key = `${file.filename} ${await digestOf(path)}`
+      if (this.#done.has(key)) return
+      const [result] = await this.#untilAnswered(() => uploadFiles(this.#context, this.#target, [file], { jobs: 1, dryRun: false, skipExisting: true }))
+      if (result === undefined) return
+      this.#tell(result)
+      if (result.ok) this.#done.add(key)
+    } catch (error) {
+      if (surroundings.interrupted.aborted) return
+      if (!(error instanceof Failure)) throw error
+      if (error.code === 'LOGIN_EXPIRED') terminal.note(error.hint ?? '')
+      terminal.error(error.message)
+      this.#tell({ file: path, action: 'file_upload', status: null, ok: false, reason: error.message, sha256: '', skipped: false })
+    }
+  }
+
+  /** Tries as long as nobody answers, at growing distances. */
+  async #untilAnswered<T>(upload: () => Promise<T>): Promise<T> {
+    const { surroundings, terminal } = this.#context
+    for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
+      try {
+        return await upload()
+      } catch (error) {
+        if (!(error instanceof Failure) || error.code !== 'CONNECT') throw error
+        terminal.warn(`${error.message.split('\n')[0] ?? ''} trying again in ${waitMs / 1000} s`)
+      }
+      await sleep(waitMs, undefined, { signal: surroundings.interrupted })
+    }
+  }
+
+  #tell(result: Uploaded): void {
+    if (result.ok && !result.skipped) this.#uploaded += 1
+    if (!result.ok) this.#failed += 1
+    const { terminal, surroundings } = this.#context
+    if (!terminal.json) return
+    const event = result.skipped ? 'skipped' : result.ok ? 'uploaded' : 'failed'
+    surroundings.writeOut(`${JSON.stringify({ event, file: result.file, sha256: result.sha256, status: result.status, ...(!result.ok && { reason: result.reason }) })}\n`)
+  }
+}
