@@ -213,7 +213,8 @@ export class Client {
     const message = messageOf(reply)
     const body = this.#options.terminal.debugging ? reply.text : message === undefined ? '' : `: ${message}`
     const phrase = reply.reason === message ? (STATUS_CODES[status] ?? '') : reply.reason // some servers explain themselves in both places
-    const hint = status === 401 && this.loginFor(reply.url) === undefined ? 'log in with `devpi login USER`' : undefined
+    const isAnonymous = (status === 401 || status === 403) && this.loginFor(reply.url) === undefined && !reply.url.endsWith('/+login')
+    const hint = isAnonymous ? 'log in with `devpi login USER`' : undefined
     return new Failure(`HTTP_${status}`, `${method} ${url}\n${status} ${phrase}${body}`, { request: { method, url, status }, hint })
   }
 

@@ -16,11 +16,15 @@ export class LineReader {
     this.#interrupted = interrupted
   }
 
-  /** The next line; undefined at the end of input. Hidden ones are not echoed by a terminal. */
-  async line(echo: 'shown' | 'hidden'): Promise<string | undefined> {
+  /**
+   * The next line; undefined at the end of input. Hidden ones are not echoed
+   * by a terminal, from before `ask` asks for them.
+   */
+  async line(echo: 'shown' | 'hidden', ask: () => void): Promise<string | undefined> {
     const raw = echo === 'hidden' ? rawMode(this.#input) : undefined
     raw?.(true)
     try {
+      ask()
       while (!/[\r\n]/.test(this.#pending) && !this.#ended) {
         this.#take(await this.#chunk(), raw !== undefined)
         if (this.#pending.length > MOST_LINE_CHARACTERS) throw new Failure('CONFIG', 'the answer is too long')

@@ -82,8 +82,7 @@ export class Prompt {
   }
 
   async #read(question: string, echo: 'shown' | 'hidden'): Promise<string> {
-    this.#terminal.ask(question)
-    const answer = await this.#lines.line(echo)
+    const answer = await this.#lines.line(echo, () => this.#terminal.ask(question))
     if (echo === 'hidden') this.#terminal.ask('\n')
     if (answer === undefined) throw new Failure('CANCELLED', 'no answer, nothing was done')
     return answer
