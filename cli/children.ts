@@ -21,6 +21,8 @@ export interface Ended {
 }
 
 const MOST_KEPT_CHARACTERS = 1 << 22
+/** Between asking a program to end and ending it. */
+const GRACE_MS = 1000
 
 /**
  * Runs a program to its end, announced by a line that names it and the
@@ -45,7 +47,13 @@ export async function runChild(context: Context, command: readonly string[], opt
   child.stdout?.on('data', take(terminal.json ? surroundings.writeErr : surroundings.writeOut))
   child.stderr?.on('data', take(surroundings.writeErr))
 
-  const interrupt = (): void => void child.kill('SIGINT')
+  // A shell waits for what it started, and that may hold the pipes for long.
+  const interrupt = (): void => {
+    child.kill('SIGINT')
+    child.stdout?.destroy()
+    child.stderr?.destroy()
+    setTimeout(() => child.kill('SIGKILL'), GRACE_MS).unref()
+  }
   surroundings.interrupted.addEventListener('abort', interrupt)
   try {
     const code = await new Promise<number>((resolve, reject) => {

@@ -9,6 +9,8 @@ import type { Terminal } from './terminal.js'
 
 type CommandClass = (new (argv: string[], config: Interfaces.Config) => DevpiCommand) & { id: string }
 
+/** What is left to do after Ctrl-C, such as removing folders, may take so long. */
+const LONGEST_END_MS = 5000
 const ROOT = join(import.meta.dirname, '../..')
 
 /** Runs one command line. Resolves to the exit code; everything there is to say was said. */
@@ -54,7 +56,7 @@ function onInterrupt(stop: () => void): void {
   process.once('SIGINT', () => {
     stop()
     process.once('SIGINT', () => process.exit(130))
-    setTimeout(() => process.exit(130), 3000).unref()
+    setTimeout(() => process.exit(130), LONGEST_END_MS).unref()
   })
 }
 

@@ -40,14 +40,33 @@ export interface Uploaded {
  * for. One that is refused does not keep the others back; a login that has expired does.
  */
 export async function uploadFiles(context: Context, target: IndexTarget, files: readonly Distribution[], options: UploadOptions): Promise<Uploaded[]> {
-  const sizes = await Promise.all(files.map(async ({ path }) => (await stat(path)).size))
-  using progress = new Progress(context, sizes.reduce((sum, size) => sum + size, 0))
   const known = new Map<string, Promise<ReadonlySet<string>>>()
-  const upload = (file: Distribution): Promise<Uploaded> => uploadOne(context, target, file, { ...options, progress, known })
-  const releases = files.filter(({ action }) => action === 'file_upload')
-  const docs = files.filter(({ action }) => action === 'doc_upload')
+  const planned = await mapParallel(files, options.jobs, (file) => plan(context, target, file, { ...options, known }))
+  using progress = new Progress(context, planned.reduce((sum, { size, isThere }) => sum + (isThere ? 0 : size), 0))
+  const upload = (file: Planned): Promise<Uploaded> => uploadOne(context, target, file, { ...options, progress })
+  const releases = planned.filter(({ action }) => action === 'file_upload')
+  const docs = planned.filter(({ action }) => action === 'doc_upload')
   if (!options.dryRun) announceReleases(context, target, releases)
   return [...(await mapParallel(releases, options.jobs, upload)), ...(await mapParallel(docs, options.jobs, upload))]
+}
+
+/** All that is to be known before the first upload begins, so that these begin, and are told of, in the order of the files. */
+interface Planned extends Distribution {
+  readonly size: number
+  readonly sha256: string
+  readonly isThere: boolean
+}
+
+interface Planning extends UploadOptions {
+  /** Digests of the files that a project has, asked for once. */
+  readonly known: Map<string, Promise<ReadonlySet<string>>>
+}
+
+async function plan(context: Context, target: IndexTarget, file: Distribution, { skipExisting, known }: Planning): Promise<Planned> {
+  const { size } = await stat(file.path)
+  const sha256 = await digestOf(file.path)
+  const isThere = skipExisting && (await existing(context, target, file, known)).has(`${file.filename} ${sha256}`)
+  return { ...file, size, sha256, isThere }
 }
 
 /** A line per release, as clients print that once registered each. */
@@ -61,25 +80,22 @@ function submitUrl({ pypisubmit, index }: IndexTarget): string {
 
 interface Running extends UploadOptions {
   readonly progress: Progress
-  /** Digests of the files that a project has, asked for once. */
-  readonly known: Map<string, Promise<ReadonlySet<string>>>
 }
 
-async function uploadOne(context: Context, target: IndexTarget, file: Distribution, running: Running): Promise<Uploaded> {
+async function uploadOne(context: Context, target: IndexTarget, file: Planned, running: Running): Promise<Uploaded> {
   const { terminal } = context
   const { progress } = running
   const url = submitUrl(target)
   const what = `${file.action} of ${file.filename} to ${url}`
-  const sha256 = await digestOf(file.path)
+  const { sha256, isThere } = file
   const result = { file: file.path, action: file.action, sha256 }
-  const isThere = running.skipExisting && (await existing(context, target, file, running)).has(`${file.filename} ${sha256}`)
   progress.clear()
   if (running.dryRun || isThere) {
     terminal.line(`skipped: ${what}${isThere ? ', which has it already' : ''}`)
     return { ...result, status: null, ok: true, reason: isThere ? 'exists' : 'dry run', skipped: true }
   }
   terminal.info(what)
-  const reply = await post(context, url, file, sha256, running)
+  const reply = await post(context, url, file, running)
   progress.clear()
   const reason = messageOf(reply) ?? reply.reason
   if (reply.status === 200 || reply.status === 201) return { ...result, status: reply.status, ok: true, reason, skipped: false }
@@ -93,8 +109,8 @@ async function uploadOne(context: Context, target: IndexTarget, file: Distributi
 }
 
 /** The same file sent twice is one file, so it may be sent again after a fault that passes. */
-async function post({ client, terminal, surroundings }: Context, url: string, file: Distribution, sha256: string, { progress }: Running): Promise<Reply> {
-  const { size } = await stat(file.path)
+async function post({ client, terminal, surroundings }: Context, url: string, file: Planned, { progress }: Running): Promise<Reply> {
+  const { size, sha256 } = file
   const fields = [...file.fields, [':action', file.action], ['protocol_version', '1'], ['sha256_digest', sha256]] as const
   for (let attempt = 1; ; attempt++) {
     const isLast = attempt === TRIES
@@ -111,7 +127,7 @@ async function post({ client, terminal, surroundings }: Context, url: string, fi
 }
 
 /** `name digest` of every file that the index itself has of the project. */
-function existing(context: Context, target: IndexTarget, { name }: Distribution, { known }: Running): Promise<ReadonlySet<string>> {
+function existing(context: Context, target: IndexTarget, { name }: Distribution, known: Planning['known']): Promise<ReadonlySet<string>> {
   const project = normalizeName(name)
   const asked = known.get(project) ?? filesOf(context, target, project)
   known.set(project, asked)

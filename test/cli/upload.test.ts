@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { kindOf, parseHeaders, readDistribution } from '#cli/dist-metadata.js'
@@ -104,7 +105,7 @@ test('documentation goes after its release; of several versions the newest alone
   expect((await home.succeed('upload --from-dir a')).at(-1)).toBe(`doc_upload of kite-1.0.doc.zip to ${root}quy/dev/`)
   expect((await server.fetch('/quy/dev/kite/1.0/+doc/index.html')).status).toBe(200)
   const newest = await home.succeed('upload --from-dir --only-latest --dry-run a')
-  expect(newest.filter((line) => line.includes('kite-2.0'))).toHaveLength(3)
+  expect(newest.filter((line) => line.includes('kite-2.0'))).toHaveLength(2)
   expect(newest.join()).not.toContain('kite-1.0-py3')
 })
 
@@ -153,6 +154,21 @@ describe('building', () => {
     const ran = await home.run('upload --no-isolation -p /usr/bin/python3', { cwd })
     expect(ran.code).toBe(1)
     expect(ran.err.join('\n')).toMatch(/nowhere[\s\S]*build failed with exit code 1/)
+  })
+
+  test('an interruption ends the build, and leaves nothing behind', async () => {
+    await begin('tea')
+    await put({ 'slow/setup.py': '', 'python.sh': '#!/bin/sh\n[ "$1" = -c ] && exit 0\necho built by $$ >&2\nsleep 60\n' })
+    await chmod(home.path('python.sh'), 0o755)
+    const stop = new AbortController()
+    const started = home.until('built by ')
+    const running = home.run('upload -v -p ../python.sh', { cwd: home.path('slow'), interrupted: stop.signal })
+    await started
+    stop.abort()
+    const { code, out, err } = await running
+    expect([code, err.at(-1)]).toEqual([130, 'interrupted'])
+    expect(existsSync(out[0]?.replace('using workdir ', '') ?? '/')).toBe(false)
+    expect((await readdir(home.path('slow'))).sort()).toEqual(['setup.py'])
   })
 
   test.each([
