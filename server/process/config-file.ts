@@ -1,6 +1,11 @@
-import { isMap, isScalar, isSeq, parseDocument } from 'yaml'
+import { createRequire } from 'node:module'
+import type * as Yaml from 'yaml'
 import { findOption, unknownOption } from './options.js'
 import { UsageError } from './usage-error.js'
+
+const require = createRequire(import.meta.url)
+/** Loaded when there is a file to read: most servers have none, and start the sooner. */
+const yaml = (): typeof Yaml => require('yaml') as typeof Yaml
 
 /** Options as written in the file; every scalar is text, converted by its option's type as on the command line. */
 export type FileOptions = ReadonlyMap<string, readonly string[]>
@@ -10,15 +15,15 @@ export type FileOptions = ReadonlyMap<string, readonly string[]>
  * any key that is not an option, and a list where one value is wanted.
  */
 export function parseConfigFile(text: string, file: string): FileOptions {
-  const document = parseDocument(text, { schema: 'failsafe', prettyErrors: false })
+  const document = yaml().parseDocument(text, { schema: 'failsafe', prettyErrors: false })
   const [error] = document.errors
   if (error !== undefined) throw new UsageError(`${file} is not valid YAML: ${error.message}`, 4)
   if (document.contents === null || isEmpty(document.contents)) return new Map()
-  if (!isMap(document.contents)) throw new UsageError(`${file} must be a mapping with the key devpi-server`, 4)
+  if (!yaml().isMap(document.contents)) throw new UsageError(`${file} must be a mapping with the key devpi-server`, 4)
 
   const section = document.contents.get('devpi-server', true)
   if (section === undefined || isEmpty(section)) return new Map()
-  if (!isMap(section)) throw new UsageError(`devpi-server in ${file} must be a mapping of options`, 4)
+  if (!yaml().isMap(section)) throw new UsageError(`devpi-server in ${file} must be a mapping of options`, 4)
 
   const options = new Map<string, readonly string[]>()
   for (const { key, value } of section.items) {
@@ -32,7 +37,7 @@ export function parseConfigFile(text: string, file: string): FileOptions {
 function valuesOf(name: string, value: unknown, file: string): readonly string[] {
   const option = findOption(name)
   if (option === undefined) throw new UsageError(`${unknownOption(name, name)} (in ${file})`, 4)
-  const texts = (isSeq(value) && option.repeatable === true ? value.items : [value]).map(scalarText)
+  const texts = (yaml().isSeq(value) && option.repeatable === true ? value.items : [value]).map(scalarText)
   return texts.map((text) => {
     if (text === undefined) throw new UsageError(`${name} in ${file} wants one value`, 4)
     return text
@@ -40,7 +45,7 @@ function valuesOf(name: string, value: unknown, file: string): readonly string[]
 }
 
 function scalarText(node: unknown): string | undefined {
-  return isScalar(node) && typeof node.value === 'string' ? node.value : undefined
+  return yaml().isScalar(node) && typeof node.value === 'string' ? node.value : undefined
 }
 
 function isEmpty(node: unknown): boolean {

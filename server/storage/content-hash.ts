@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { createBLAKE2b } from 'hash-wasm'
 
 /** The digests that upload forms announce: `md5_digest`, `sha256_digest`, `blake2_256_digest`. */
 export type DigestName = 'md5' | 'sha256' | 'blake2b-256'
@@ -20,6 +19,12 @@ interface Blake2b {
 /** Most idle hashers kept: each holds its own WebAssembly memory. */
 const MOST_IDLE = 8
 
+/** Loaded when the first form announces such a digest. */
+async function newBlake2b(): Promise<Blake2b> {
+  const { createBLAKE2b } = await import('hash-wasm')
+  return createBLAKE2b(256)
+}
+
 /** Starts hashes; keeps the BLAKE2b ones, which take 0.1 ms to set up (OpenSSL has no BLAKE2b-256). */
 export class ContentHasher {
   readonly #idle: Blake2b[] = []
@@ -28,7 +33,7 @@ export class ContentHasher {
   async start(names: readonly DigestName[] = []): Promise<ContentHash> {
     const sha256 = createHash('sha256')
     const md5 = names.includes('md5') ? createHash('md5') : undefined
-    const blake2b = names.includes('blake2b-256') ? (this.#idle.pop() ?? (await createBLAKE2b(256))) : undefined
+    const blake2b = names.includes('blake2b-256') ? (this.#idle.pop() ?? (await newBlake2b())) : undefined
     blake2b?.init()
     return {
       update: (bytes) => {
