@@ -69,7 +69,8 @@ export async function pushToServer(deps: Deps, response: Response, push: Externa
 class Sender {
   readonly rows: PushedRow[] = []
   failed = false
-  #lost = false
+  /** Why nobody answered. */
+  #lost: string | undefined
   readonly #deps: Deps
   readonly #target: ExternalTarget
   readonly #signal: AbortSignal
@@ -110,7 +111,7 @@ class Sender {
   }
 
   async #post(fields: Readonly<Record<string, string>>, metadata: MetadataValue, file?: FormFile): Promise<PostReply> {
-    if (this.#lost) return { status: -1, text: 'not sent, as the server did not answer before' }
+    if (this.#lost !== undefined) return { status: -1, text: `not sent: ${this.#lost}` }
     const { url, username, password } = this.#target
     try {
       return await postForm({
@@ -125,7 +126,7 @@ class Sender {
       })
     } catch (error) {
       if (!(error instanceof Refusal) || error.kind !== 'upstream-failed') throw error
-      this.#lost = true
+      this.#lost = error.message
       return { status: -1, text: error.message }
     }
   }

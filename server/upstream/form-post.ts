@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
-import type { RequestError } from 'got'
 import { Refusal } from '#log-format/api/refusal.js'
 import type { TargetHosts } from './target-hosts.js'
 
@@ -23,26 +22,31 @@ export interface FormPost {
   readonly hosts: TargetHosts
   /** Ends the request; the promise then rejects with its reason. */
   readonly signal: AbortSignal
+  /** How long the text of the reply may take behind its head, in ms. */
+  readonly textTimeoutMs?: number
 }
 
 export interface PostReply {
   readonly status: number
-  /** At most 4 KiB of it. */
+  /** At most 4 KiB of it, and what came of it where it stopped in the middle. */
   readonly text: string
 }
 
 const MOST_REPLY_BYTES = 4096
 /** In ms; `socket` is how long nothing at all may move. */
 const TIMEOUTS = { lookup: 10_000, connect: 15_000, secureConnect: 15_000, socket: 60_000, response: 300_000 }
+/** Of the text: a few bytes every minute would never count as silence. */
+const TEXT_TIMEOUT_MS = 30_000
 
 /**
  * Posts a form as upload tools do, the file streamed. Whatever the other side
  * answers is the answer, a redirect too: the password goes to no other
  * address. Nothing is sent twice. Rejects `upstream-failed` when there is no
  * answer, `forbidden` for a host that is not allowed; neither says the password.
+ * What keeps the file itself from being read is thrown as it is.
  */
 export async function postForm(post: FormPost): Promise<PostReply> {
-  const { url, username, password, userAgent, hosts, signal } = post
+  const { url, username, password, userAgent, hosts, signal, textTimeoutMs = TEXT_TIMEOUT_MS } = post
   hosts.check(url)
   const { got } = await import('got') // most servers never push elsewhere: it is 150 ms of a start
   const { contentType, contentLength, body } = multipart(post)
@@ -61,13 +65,15 @@ export async function postForm(post: FormPost): Promise<PostReply> {
     signal,
   })
   request.on('error', ignore) // what is left of it when nobody reads any more
+  const reply = new ReplyStart(textTimeoutMs)
+  request.once('response', ({ statusCode }: { readonly statusCode: number }) => reply.begin(statusCode))
   try {
-    let status = 0
-    request.once('response', (response: { readonly statusCode: number }) => (status = response.statusCode))
-    const text = await readStart(request)
-    return { status, text }
+    for await (const chunk of request) if (reply.add(chunk) === 'enough') break
+    if (!reply.hasBegun) throw new Refusal('upstream-failed', `${url.host} sent no answer`)
+    return reply.asRead()
   } catch (error) {
     signal.throwIfAborted()
+    if (reply.hasBegun) return reply.asRead() // what was answered counts, however it ended
     throw failureOf(error, url)
   } finally {
     request.destroy()
@@ -79,27 +85,47 @@ function ignore(): void {
   // Whoever waits for the reply hears of it.
 }
 
-async function readStart(stream: AsyncIterable<unknown>): Promise<string> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of stream) {
-    if (!Buffer.isBuffer(chunk)) continue
-    size += chunk.length
-    chunks.push(chunk)
-    if (size >= MOST_REPLY_BYTES) break
+/** The status of a reply and the first of its text. */
+class ReplyStart {
+  readonly #textTimeoutMs: number
+  readonly #chunks: Buffer[] = []
+  #size = 0
+  #status: number | undefined
+  #deadline = Infinity
+
+  constructor(textTimeoutMs: number) {
+    this.#textTimeoutMs = textTimeoutMs
   }
-  return Buffer.concat(chunks).subarray(0, MOST_REPLY_BYTES).toString()
+
+  get hasBegun(): boolean {
+    return this.#status !== undefined
+  }
+
+  begin(status: number): void {
+    this.#status = status
+    this.#deadline = performance.now() + this.#textTimeoutMs
+  }
+
+  add(chunk: unknown): 'more' | 'enough' {
+    if (Buffer.isBuffer(chunk)) {
+      this.#chunks.push(chunk)
+      this.#size += chunk.length
+    }
+    return this.#size >= MOST_REPLY_BYTES || performance.now() >= this.#deadline ? 'enough' : 'more'
+  }
+
+  asRead(): PostReply {
+    return { status: this.#status ?? 0, text: Buffer.concat(this.#chunks).subarray(0, MOST_REPLY_BYTES).toString() }
+  }
 }
 
+/** A connection that breaks under a write fails with the error of the system, without a word of got's. */
 function failureOf(error: unknown, url: URL): unknown {
-  if (!isRequestError(error)) return error
+  if (!(error instanceof Error && 'code' in error)) return error
   const { cause, code } = error
+  if (code === 'ERR_UPLOAD') return cause ?? error
   if (cause instanceof Refusal) return cause
-  return new Refusal('upstream-failed', `${url.host} could not be reached (${code})`)
-}
-
-function isRequestError(error: unknown): error is RequestError {
-  return error instanceof Error && 'code' in error && 'options' in error
+  return new Refusal('upstream-failed', `${url.host} could not be reached (${String(code)})`)
 }
 
 /** RFC 7578; its length is known before it is read. */

@@ -150,7 +150,8 @@ test('nobody sends things elsewhere without saying who', async () => {
 test.each([
   ['8.8.8.8', true], ['192.0.2.1', true], ['2001:4860:4860::8888', true], ['10.1.2.3', false], ['127.0.0.1', false], ['169.254.169.254', false],
   ['172.31.255.255', false], ['172.32.0.1', true], ['192.168.0.1', false], ['100.64.0.1', false], ['::1', false], ['::', false], ['fe80::1', false],
-  ['fd00::1', false], ['::ffff:127.0.0.1', false], ['::ffff:8.8.8.8', true], ['64:ff9b::7f00:1', false], ['not an address', false],
+  ['fd00::1', false], ['::ffff:127.0.0.1', false], ['::ffff:8.8.8.8', true], ['64:ff9b::7f00:1', false], ['64:ff9b:1::7f00:1', false],
+  ['::7f00:1', false], ['::ffff:0:7f00:1', false], ['2002:7f00:1::', false], ['2001:0:1::', false], ['2001:1::', true], ['fec0::1', false], ['not an address', false],
 ])('%s is public: %p', (address, wanted) => {
   expect(isPublicAddress(address)).toBe(wanted)
 })
