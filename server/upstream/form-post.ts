@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { Readable } from 'node:stream'
+import { type Duplex, Readable } from 'node:stream'
 import { Refusal } from '#log-format/api/refusal.js'
 import type { TargetHosts } from './target-hosts.js'
 
@@ -67,6 +67,10 @@ export async function postForm(post: FormPost): Promise<PostReply> {
   request.on('error', ignore) // what is left of it when nobody reads any more
   const reply = new ReplyStart(textTimeoutMs)
   request.once('response', ({ statusCode }: { readonly statusCode: number }) => reply.begin(statusCode))
+  request.once('upgrade', (_: unknown, socket: Duplex) => {
+    socket.destroy() // the protocol was changed, which nobody asked for: no answer comes any more
+    request.destroy(new Refusal('upstream-failed', `${url.host} sent no answer`))
+  })
   try {
     for await (const chunk of request) if (reply.add(chunk) === 'enough') break
     if (!reply.hasBegun) throw new Refusal('upstream-failed', `${url.host} sent no answer`)

@@ -59,6 +59,11 @@ test('a text that never ends is not waited for', async () => {
   expect(await other.take({ textTimeoutMs: 0 })).toEqual({ status: 200, text: 'slow' })
 })
 
+test('who switches to another protocol does not answer', async () => {
+  await using other = new OtherSide((socket) => socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n'))
+  await expect(other.take()).rejects.toMatchObject({ kind: 'upstream-failed', message: expect.stringContaining('no answer') })
+})
+
 test('what keeps the file from being read is no failure of the other side', async () => {
   await using other = new OtherSide(() => undefined)
   const broken = new Error('the disk is broken')
