@@ -37,6 +37,14 @@ export function readingAhead(source: ArchiveSource): ArchiveSource {
   }
 }
 
+/** Some of the bytes, as if there were no others. They must be there. */
+export function partOf(source: ArchiveSource, from: number, size: number): ArchiveSource {
+  return {
+    size,
+    read: (buffer, position) => source.read(buffer.subarray(0, Math.max(0, size - position)), from + position),
+  }
+}
+
 /** All bytes in order. Destroying the stream stops the reading, and so does the signal. */
 export function streamOf(source: ArchiveSource, signal?: AbortSignal): Readable {
   async function* pieces(): AsyncGenerator<Buffer> {

@@ -1,7 +1,7 @@
 import { Refusal } from '#log-format/api/refusal.js'
 import { type ArchiveSource, readingAhead } from './archive-source.js'
 import { BrokenArchive } from './broken-archive.js'
-import { checkZipPacking, locateZipMember, visitZip } from './zip-archive.js'
+import { checkZipMember, checkZipPacking, locateZipMember, visitZip } from './zip-archive.js'
 import type { ZipMember } from './zip-directory.js'
 
 const MAX_DOCS_FILES = 50_000
@@ -15,13 +15,15 @@ const MAX_RATIO = 200
  * Refuses, in one sentence, a zip that is no documentation or is made to harm
  * who unpacks it. `invalid`: no well-formed zip; names that lead outside, come
  * twice or are file and folder at once; links and devices; encrypted or
- * overlapping files. `too-large`: too many files, too many bytes, and what
- * unpacks to far more than it is. Reads the list of files and the header of
- * each, but unpacks nothing: whoever does must stop at the announced size.
+ * overlapping files, and files that are not what the list says of them.
+ * `too-large`: too many files, too many bytes, and what unpacks to far more
+ * than it is. Only what passes all of the rest is unpacked, to nowhere.
  */
 export async function checkDocsArchive(source: ArchiveSource): Promise<void> {
   try {
-    await checkPlaces(source, await listMembers(source))
+    const members = (await listMembers(source)).sort((a, b) => a.offset - b.offset)
+    await checkPlaces(source, members)
+    await checkContents(source, members)
   } catch (cause) {
     if (!(cause instanceof BrokenArchive)) throw cause
     throw new Refusal(cause.kind, `the documentation ${cause.message}`, { cause })
@@ -111,15 +113,21 @@ class MemberNames {
   }
 }
 
-/** Files that share bytes are how a small zip unpacks to a huge one. */
+/** Files that share bytes are how a small zip unpacks to a huge one. In the order of their places. */
 async function checkPlaces(source: ArchiveSource, members: readonly ZipMember[]): Promise<void> {
   const headers = readingAhead(source)
   let end = 0
-  for (const member of members.toSorted((a, b) => a.offset - b.offset)) {
+  for (const member of members) {
     if (member.offset < end) throw new BrokenArchive(`has ${quoted(member.name)} in the place of another file`)
     end = (await locateZipMember(headers, member)) + member.compressedSize
     if (end > source.size) throw new BrokenArchive(`has a damaged ${quoted(member.name)}`)
   }
+}
+
+/** A damaged file would fail whoever asks for it, again and again. In the order of their places. */
+async function checkContents(source: ArchiveSource, members: readonly ZipMember[]): Promise<void> {
+  const ahead = readingAhead(source)
+  for (const member of members) await checkZipMember(ahead, member)
 }
 
 function quoted(name: string): string {

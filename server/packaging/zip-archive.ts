@@ -1,6 +1,7 @@
+import { pipeline } from 'node:stream'
 import { promisify } from 'node:util'
-import { inflateRaw, inflateRawSync } from 'node:zlib'
-import { type ArchiveSource, readAt } from './archive-source.js'
+import { createInflateRaw, inflateRaw, inflateRawSync } from 'node:zlib'
+import { type ArchiveSource, partOf, readAt, streamOf } from './archive-source.js'
 import { BrokenArchive } from './broken-archive.js'
 import { crc32 } from './crc32.js'
 import { visitDirectory, type VisitOptions, type ZipMember } from './zip-directory.js'
@@ -51,8 +52,35 @@ export async function readZipMember(source: ArchiveSource, member: ZipMember, li
   return bytes
 }
 
+/** Unpacks one file and keeps nothing of it. Throws `BrokenArchive` for a file whose bytes are not those that the directory tells of. */
+export async function checkZipMember(source: ArchiveSource, member: ZipMember): Promise<void> {
+  if (Math.max(member.size, member.compressedSize) <= AT_ONCE_BYTES) {
+    await readZipMember(source, member, AT_ONCE_BYTES)
+    return
+  }
+  checkZipPacking(member)
+  const { offset } = await readLocalHeader(source, member)
+  const packed = streamOf(partOf(source, offset, member.compressedSize))
+  const unpacked = member.method === STORED ? packed : pipeline(packed, createInflateRaw({ chunkSize: INLINE_BYTES }), () => undefined)
+  let size = 0
+  let crc = 0
+  try {
+    for await (const piece of unpacked as AsyncIterable<Buffer>) {
+      size += piece.length
+      if (size > member.size) break
+      crc = crc32(piece, crc)
+    }
+  } catch (cause) {
+    if (isZlibError(cause)) throw new BrokenArchive(`has a damaged ${baseName(member.name)}`, { cause })
+    throw cause
+  }
+  if (size !== member.size || crc !== member.crc) throw new BrokenArchive(`has a damaged ${baseName(member.name)}`)
+}
+
 const STORED = 0
 const DEFLATED = 8
+/** What is larger is unpacked piece by piece where its bytes are not needed. */
+const AT_ONCE_BYTES = 1024 ** 2
 const LOCAL_HEADER = {
   signature: 0x04034b50,
   sizeBytes: 30,
@@ -78,6 +106,10 @@ async function inflateBounded(packed: Buffer, name: string, size: number): Promi
   } catch (cause) {
     throw new BrokenArchive(`has a damaged ${name}`, { cause })
   }
+}
+
+function isZlibError(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && String(error.code).startsWith('Z_')
 }
 
 /** What stands before the bytes of a file; `offset` is where those begin. Sizes may be 0 when they were not known yet. */

@@ -5,6 +5,7 @@ import { openBytes } from '#server/storage/open-blob.js'
 import { noise, sdist } from '#test/support/archives.js'
 import { zip, type ZipEntry, type ZipOptions } from '#test/support/zip-builder.js'
 
+const LARGE = noise(2_500_000)
 const MEGABYTE = 1024 * 1024
 const INDEX: ZipEntry = { name: 'index.html', bytes: Buffer.from('<h1>demo</h1>') }
 const EMPTY = Buffer.alloc(0)
@@ -39,6 +40,7 @@ test.each<[string, ZipEntry[], ZipOptions]>([
   ['written to a pipe', [{ ...INDEX, streamed: true }, { name: 'b', bytes: noise(3000), streamed: true }], {}],
   ['64-bit records', [INDEX, { name: 'b', bytes: noise(9), zip64Extra: true }], { zip64: true }],
   ['text that packs well', [INDEX, { name: 'words.txt', bytes: Buffer.from('some words, '.repeat(100_000).concat(noise(9000).toString('hex'))) }], {}],
+  ['large files', [INDEX, { name: 'a', bytes: LARGE }, { name: 'b', bytes: LARGE, stored: true }], {}],
   ['a megabyte of zeros', [INDEX, { name: 'zeros', bytes: Buffer.alloc(MEGABYTE) }], {}],
   ['as many files as are allowed', many(50_000), {}],
 ])('%s: documentation', async (_, entries, options) => {
@@ -82,6 +84,15 @@ test.each<[string, Uint8Array, 'invalid' | 'too-large', RegExp]>([
   ['a file inside another', zip([{ name: 'outer', bytes: zip([INDEX]), stored: true }, { ...INDEX, offset: 35 }]), 'invalid', /in the place of another file/],
   ['a file beyond the end', zip([{ ...INDEX, offset: 10_000 }]), 'invalid', /damaged/],
   ['packed bytes beyond the end', zip([{ ...INDEX, bytes: noise(50), stored: true, compressedSize: 5000 }]), 'invalid', /damaged/],
+  ['a wrong checksum', zip([{ ...INDEX, crc: 1 }]), 'invalid', /^the documentation has a damaged index\.html$/],
+  ['a small file that is longer than it says', zip([INDEX, { name: 'a', bytes: noise(100), size: 99 }]), 'invalid', /a damaged a$/],
+  ['a small file that is shorter than it says', zip([INDEX, { name: 'a', bytes: noise(100), size: 101 }]), 'invalid', /a damaged a$/],
+  ['packed bytes that are not packed', zip([INDEX, { name: 'a', bytes: noise(100), stored: true, method: 8 }]), 'invalid', /damaged/],
+  ['a large file with a wrong checksum', zip([INDEX, { name: 'a', bytes: LARGE, crc: 1 }]), 'invalid', /a damaged a$/],
+  ['a large file with a wrong checksum, not packed', zip([INDEX, { name: 'a', bytes: LARGE, crc: 1, stored: true }]), 'invalid', /a damaged a$/],
+  ['a large file that is longer than it says', zip([INDEX, { name: 'a', bytes: LARGE, size: LARGE.length - 1 }]), 'invalid', /a damaged a$/],
+  ['a large file that is shorter than it says', zip([INDEX, { name: 'a', bytes: LARGE, size: LARGE.length + 1 }]), 'invalid', /a damaged a$/],
+  ['a large file that is not packed', zip([INDEX, { name: 'a', bytes: LARGE, stored: true, method: 8 }]), 'invalid', /damaged/],
   ['another name in the local header', zip([{ ...INDEX, localName: 'INDEX.html' }]), 'invalid', /damaged/],
 ])('%s: refused', async (_, bytes, kind, sentence) => {
   const refused = await refusalOf(bytes)
