@@ -2,12 +2,12 @@ import type { ErrorRequestHandler, Request } from 'express'
 import { Refusal } from '#log-format/api/refusal.js'
 import { keys } from '#log-format/keys.js'
 import { isKeySegment } from '#log-format/names.js'
-import { parseSerial } from '#log-format/serial.js'
 import { type IndexRef, renamedTo, requireIndex } from '#server/commands/lookups.js'
 import { authorizeRead } from '#server/commands/read-rights.js'
 import type { Reader } from '#server/storage/reader.js'
 import { callerOf } from './authenticate.js'
 import type { Deps } from './deps.js'
+import { readerOfAddress } from './past-serial.js'
 import { redirectTo } from './redirect.js'
 import { drainOrClose } from './request-body.js'
 
@@ -24,7 +24,7 @@ export function followRenamed(deps: Deps): ErrorRequestHandler {
     }
     const place = placeOf(req)
     const current = deps.storage.reader()
-    const reader = place === undefined ? current : readerOf(deps, current, place)
+    const reader = place === undefined ? current : readerOfAddress(deps, current, place.rest)
     const target = place && (await targetOf(reader, place))
     if (place === undefined || target === undefined) {
       next(error)
@@ -63,10 +63,4 @@ function decoded(segment: string): string | undefined {
 async function targetOf(reader: Reader, place: Place): Promise<IndexRef | undefined> {
   const target = await renamedTo(reader, place)
   return target !== undefined && (await reader.get(keys.index(target))) !== undefined ? target : undefined
-}
-
-/** Of the as-of view, the reader of its serial: an index that had its name then is found there by that name. */
-function readerOf(deps: Deps, current: Reader, { rest: [at, text = ''] }: Place): Reader {
-  const serial = at === '+at' ? parseSerial(text) : undefined
-  return serial !== undefined && serial < current.serial ? deps.storage.reader(serial) : current
 }

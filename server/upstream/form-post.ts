@@ -125,8 +125,9 @@ class ReplyStart {
 
 /** A connection that breaks under a write fails with the error of the system, without a word of got's. */
 function failureOf(error: unknown, url: URL): unknown {
-  if (!(error instanceof Error && 'code' in error)) return error
-  const { cause, code } = error
+  if (typeof error !== 'object' || error === null || !('code' in error)) return error
+  const { code } = error
+  const cause = 'cause' in error ? error.cause : undefined
   if (code === 'ERR_UPLOAD') return cause ?? error
   if (cause instanceof Refusal) return cause
   return new Refusal('upstream-failed', `${url.host} could not be reached (${String(code)})`)

@@ -17,6 +17,8 @@ test.each([
   [`/nina/open/${FILE}?x=//`, 200],
   [`/nina/closed/${FILE}`, 401],
   ['/nina/closed/+api', 200],
+  ['/nina/closed/demo/1.0/+doc/+api', 401],
+  ['/nina/closed/+at/3/+simple/+api', 401],
   [`/other/../nina/closed/${FILE}`, 401],
   // nginx serves these from where the single slash leads to.
   [`/nina//closed/${FILE}`, 403],
@@ -33,4 +35,16 @@ test.each([
 ])('a proxy that asks about %s as nobody hears %i', async (uri, status) => {
   const reply = await server.fetch('/+authcheck', { headers: { 'X-Original-URI': uri } })
   expect(reply.status).toBe(status)
+})
+
+test('the past of a name is that of the index which had it then', async () => {
+  const otto = await server.signUp('otto', { plans: { acl_read: ['otto'] } })
+  const past = `/otto/plans/+at/${server.head()}/${FILE}`
+  expect((await otto.delete('/otto/plans')).status).toBe(201)
+  await otto.put('/otto/plans', {}) // another one, for everybody
+
+  const statusFor = async (headers: Record<string, string>): Promise<number> =>
+    (await server.fetch('/+authcheck', { headers: { 'X-Original-URI': past, ...headers } })).status
+  expect(await statusFor({})).toBe(401)
+  expect(await statusFor({ 'X-Devpi-Auth': otto.auth })).toBe(200)
 })

@@ -10,6 +10,7 @@ import type { Deps } from '../deps.js'
 import { mount } from '../methods.js'
 import { requireJson } from '../negotiate-api.js'
 import { indexPath } from '../params.js'
+import { readerOfAddress } from '../past-serial.js'
 import { sendBody, sendResult } from '../respond.js'
 import { joinUrl } from '../urls.js'
 
@@ -66,12 +67,14 @@ async function checkAccess(deps: Deps, req: Request, res: Response): Promise<voi
   const [first = '', index, ...rest] = segmentsOf(uri)
   const isRoute = first === '' || !first.startsWith('+') || OWN_ROUTES.has(first)
   if (!isRoute) throw accessDenied()
-  if (!WITHOUT_INDEX.has(first) && index !== undefined && index !== '' && index !== '+api' && rest.at(-1) !== '+api') {
-    const reader = deps.storage.reader()
+  const isApi = index === '+api' || (rest.length === 1 && rest[0] === '+api')
+  if (!WITHOUT_INDEX.has(first) && index !== undefined && index !== '' && !isApi) {
+    const current = deps.storage.reader()
+    const reader = readerOfAddress(deps, current, rest)
     const caller = await callerOf(deps, req)
     try {
       const ref = { user: first, index }
-      await openStage({ reader, current: reader, ref: (await renamedTo(reader, ref)) ?? ref, caller })
+      await openStage({ reader, current, ref: (await renamedTo(reader, ref)) ?? ref, caller })
     } catch (error) {
       if (!(error instanceof Refusal) || error.kind !== 'not-found') throw error
       throw accessDenied()
