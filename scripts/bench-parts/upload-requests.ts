@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import { deflateRawSync } from 'node:zlib'
-import { crc32 } from '#server/packaging/crc32.js'
+import { crc32, deflateRawSync } from 'node:zlib'
 import { request } from './load.js'
 import { AUTH } from './state.js'
 

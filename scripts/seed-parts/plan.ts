@@ -1,4 +1,4 @@
-import { crc32 } from '#server/packaging/crc32.js'
+import { crc32 } from 'node:zlib'
 import type { RawSettings } from '#server/commands/index-settings.js'
 import type { IndexRef, ProjectRef } from '#server/commands/lookups.js'
 import { Random } from '#test/support/random.js'

@@ -1,8 +1,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { pipeline, type Readable } from 'node:stream'
 import { pipeline as pipelineDone } from 'node:stream/promises'
-import { createInflateRaw } from 'node:zlib'
-import { crc32 } from '#server/packaging/crc32.js'
+import { crc32, createInflateRaw } from 'node:zlib'
 import type { DocsFile } from './open-docs.js'
 import { SMALL_FILE_BYTES } from './small-file-cache.js'
 

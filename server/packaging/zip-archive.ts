@@ -1,9 +1,8 @@
 import { pipeline } from 'node:stream'
 import { promisify } from 'node:util'
-import { createInflateRaw, inflateRaw, inflateRawSync } from 'node:zlib'
+import { crc32, createInflateRaw, inflateRaw, inflateRawSync } from 'node:zlib'
 import { type ArchiveSource, partOf, readAt, streamOf } from './archive-source.js'
 import { BrokenArchive } from './broken-archive.js'
-import { crc32 } from './crc32.js'
 import { visitDirectory, type VisitOptions, type ZipMember } from './zip-directory.js'
 
 /**

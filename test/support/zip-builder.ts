@@ -1,5 +1,4 @@
-import { deflateRawSync } from 'node:zlib'
-import { crc32 } from '#server/packaging/crc32.js'
+import { crc32, deflateRawSync } from 'node:zlib'
 
 /** One entry; the overrides lie about it in the central directory, for hostile archives. */
 export interface ZipEntry {
