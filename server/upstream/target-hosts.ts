@@ -27,19 +27,21 @@ export function isPublicAddress(address: string): boolean {
   return version !== 0 && !NOT_PUBLIC.check(address, version === 4 ? 'ipv4' : 'ipv6') // knows IPv4 in IPv6 form too
 }
 
-/** Hosts to which releases may be sent: all public ones, and those of private networks that the operator named. */
+/** Hosts that the server may talk to for its users: all public ones, and those of private networks that the operator named. */
 export class TargetHosts {
   readonly #named: ReadonlySet<string>
+  readonly #option: string
 
-  /** `named`: host names or addresses, in lower case. */
-  constructor(named: readonly string[]) {
+  /** `named`: host names or addresses, in lower case; `option`: the one by which the operator names them. */
+  constructor(named: readonly string[], option = '--push-host') {
     this.#named = new Set(named)
+    this.#option = option
   }
 
   /** Refuses `forbidden` an address that is written in the URL; a name is judged by the agents, when it is resolved. */
   check(url: URL): void {
     const host = hostOf(url)
-    if (isIP(host) !== 0 && !this.#named.has(host) && !isPublicAddress(host)) throw notAllowed(host)
+    if (isIP(host) !== 0 && !this.#named.has(host) && !isPublicAddress(host)) throw this.#notAllowed(host)
   }
 
   /** Resolves a name for a socket; fails with a refusal when it leads into a private network. */
@@ -52,7 +54,7 @@ export class TargetHosts {
       if (error !== null) return callback(error, [])
       const [first] = addresses
       const found = addresses.every(({ address }) => isPublicAddress(address)) ? first : undefined
-      if (found === undefined) return callback(notAllowed(hostname), [])
+      if (found === undefined) return callback(this.#notAllowed(hostname), [])
       if (options.all === true) callback(null, addresses)
       else callback(null, found.address, found.family)
     })
@@ -60,13 +62,19 @@ export class TargetHosts {
 
   /** Make connections to allowed hosts only. */
   readonly agents = { http: new HttpAgent({ lookup: this.#lookup }), https: new HttpsAgent({ lookup: this.#lookup }) }
+
+  /** The same, whose connections stay open for the next request; to be destroyed when nobody asks any more. */
+  keptAgents(): { readonly http: HttpAgent; readonly https: HttpsAgent } {
+    const options = { lookup: this.#lookup, keepAlive: true, maxSockets: 32, maxFreeSockets: 8, timeout: 30_000 }
+    return { http: new HttpAgent(options), https: new HttpsAgent(options) }
+  }
+
+  #notAllowed(host: string): Refusal {
+    return new Refusal('forbidden', `${host} is in a private network; the server's operator can allow it with ${this.#option} ${host}`)
+  }
 }
 
 /** Without the brackets of an IPv6 address. */
 function hostOf({ hostname }: URL): string {
   return hostname.replace(/^\[(.*)\]$/, '$1')
-}
-
-function notAllowed(host: string): Refusal {
-  return new Refusal('forbidden', `${host} is in a private network; the server's operator can allow it with --push-host ${host}`)
 }

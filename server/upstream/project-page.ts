@@ -1,0 +1,76 @@
+import { Refusal } from '#log-format/api/refusal.js'
+import { parseProjectHtml } from '#server/packaging/simple-html-parser.js'
+import { parseSimpleJson } from '#server/packaging/simple-json-parser.js'
+import type { SimpleFile } from '#server/packaging/simple-page.js'
+import { readText, type Upstream, type UpstreamClient } from './client.js'
+
+/** What makes a page cheap to ask for again, as the upstream gave it. */
+export interface PageValidators {
+  readonly etag?: string
+  readonly lastModified?: string
+}
+
+export type FetchedPage =
+  /** `url` of each file is absolute. */
+  | { readonly kind: 'page'; readonly files: readonly SimpleFile[]; readonly validators: PageValidators }
+  | { readonly kind: 'not-modified' }
+  | { readonly kind: 'absent' }
+
+const JSON_TYPE = 'application/vnd.pypi.simple.v1+json'
+const ACCEPT = `${JSON_TYPE}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01`
+const MOST_PAGE_BYTES = 64 * 1024 * 1024
+/** A validator is sent back as it came; a longer one is not worth its room. */
+const MOST_VALIDATOR_LENGTH = 500
+
+/** Asks an upstream for the page of a project, in normal form. Refuses `upstream-failed` whatever is neither a page nor its absence. */
+export async function fetchProjectPage(
+  client: UpstreamClient,
+  input: { readonly upstream: Upstream; readonly project: string; readonly validators: PageValidators; readonly signal: AbortSignal },
+): Promise<FetchedPage> {
+  const { upstream, project, validators, signal } = input
+  const headers = {
+    accept: ACCEPT,
+    'accept-encoding': 'gzip, br',
+    ...(validators.etag !== undefined && { 'if-none-match': validators.etag }),
+    ...(validators.lastModified !== undefined && { 'if-modified-since': validators.lastModified }),
+  }
+  const reply = await client.open({ upstream, url: new URL(`${project}/`, upstream.url), headers, signal })
+  if (reply.status !== 200) {
+    reply.body.destroy()
+    if (reply.status === 304 && Object.keys(validators).length > 0) return { kind: 'not-modified' }
+    if (reply.status === 404 || reply.status === 410) return { kind: 'absent' }
+    throw new Refusal('upstream-failed', `${reply.url.host} answered ${reply.status} for the page of ${project}`)
+  }
+  const text = await readText(reply, MOST_PAGE_BYTES)
+  const [type = ''] = (reply.headers['content-type'] ?? '').split(';', 1)
+  return {
+    kind: 'page',
+    files: type.trim().toLowerCase() === JSON_TYPE ? parseJson(text, reply.url) : parseHtml(text, reply.url),
+    validators: { ...validator('etag', reply.headers.etag), ...validator('lastModified', reply.headers['last-modified']) },
+  }
+}
+
+function parseJson(text: string, page: URL): SimpleFile[] {
+  return absolute(parseSimpleJson(text).files, page)
+}
+
+function parseHtml(text: string, page: URL): SimpleFile[] {
+  const { files, base } = parseProjectHtml(text)
+  return absolute(files, base !== undefined && URL.canParse(base, page.href) ? new URL(base, page) : page)
+}
+
+/** Files whose URL is of the web; one that is not leads nowhere. Credentials in it are not for everybody. */
+function absolute(files: readonly SimpleFile[], base: URL): SimpleFile[] {
+  return files.flatMap((file) => {
+    if (!URL.canParse(file.url, base.href)) return []
+    const url = new URL(file.url, base)
+    if (url.protocol !== 'http:' && url.protocol !== 'https:') return []
+    url.username = ''
+    url.password = ''
+    return [{ ...file, url: url.href }]
+  })
+}
+
+function validator(name: keyof PageValidators, value: string | undefined): PageValidators {
+  return value === undefined || value.length > MOST_VALIDATOR_LENGTH ? {} : { [name]: value }
+}
