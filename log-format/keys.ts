@@ -1,5 +1,5 @@
 import { definePattern, type Key, type KeyPattern } from './key-pattern.js'
-import type { FileValue, GroupValue, IndexValue, JsonValue, LinkValue, MemberValue, MetadataValue, ProjectValue, RenamedValue, SpellingValue, TokenValue, UserValue, VersionValue } from './values.js'
+import type { FileValue, GroupValue, IndexValue, JsonValue, LinkValue, MemberValue, MetadataValue, MirrorFileValue, MirrorPathValue, ProjectValue, RenamedValue, SpellingValue, TokenValue, UserValue, VersionValue } from './values.js'
 
 /**
  * The catalogue of keyfs keys. The paths stand in every entry and never change
@@ -19,6 +19,8 @@ export const keys = {
   spelling: definePattern<SpellingValue>()('spelling', '{user}/{index}/{project}/+spelling/{identity}'),
   link: definePattern<LinkValue>()('link', '{user}/{index}/{project}/{version}/+link/{basename}'),
   file: definePattern<FileValue>()('file', '{user}/{index}/+f/{dirA}/{dirB}/{basename}'),
+  mirrorFile: definePattern<MirrorFileValue>()('mirror-file', '{user}/{index}/{project}/+mirror/{basename}'),
+  mirrorPath: definePattern<MirrorPathValue>()('mirror-path', '{user}/{index}/+m/{dirA}/{dirB}/{basename}'),
 }
 
 /** Family of paths that no pattern here knows: written by a newer release, carried and kept, read by nobody. */
@@ -49,4 +51,4 @@ export function keyAt(path: string): Key<JsonValue> {
   return { path, ...locatePath(path) }
 }
 
-export type StoredValue = GroupValue | MemberValue | UserValue | TokenValue | IndexValue | RenamedValue | ProjectValue | VersionValue | MetadataValue | SpellingValue | LinkValue | FileValue | JsonValue
+export type StoredValue = GroupValue | MemberValue | UserValue | TokenValue | IndexValue | RenamedValue | ProjectValue | VersionValue | MetadataValue | SpellingValue | LinkValue | FileValue | MirrorFileValue | MirrorPathValue | JsonValue

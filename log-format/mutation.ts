@@ -66,7 +66,8 @@ export type Mutation =
   | ({ readonly kind: 'removal-undone'; readonly serial: number } & OnUser & Partial<OnFile>)
   /** PEP 592. `reason` absent: the yank was taken back. `file` absent: the whole version. */
   | ({ readonly kind: 'file-yanked'; readonly file?: string; readonly reason?: string } & OnVersion)
-  | ({ readonly kind: 'mirror-project-changed'; readonly added: readonly string[]; readonly removed: readonly string[] } & OnProject)
+  /** Names of files. `changed`: what is said of them is another, such as a yank, or a digest found by downloading. */
+  | ({ readonly kind: 'mirror-project-changed'; readonly added: readonly string[]; readonly removed: readonly string[]; readonly changed?: readonly string[] } & OnProject)
 
 export type MutationKind = Mutation['kind']
 
@@ -115,7 +116,7 @@ const RULES: Record<MutationKind, FieldRules> = {
   'project-removed': { ...ON_PROJECT, forced: 'boolean?' },
   'removal-undone': { ...ON_USER, serial: 'number', index: 'string?', project: 'string?', version: 'string?', file: 'string?' },
   'file-yanked': { ...ON_VERSION, file: 'string?', reason: 'string?' },
-  'mirror-project-changed': { ...ON_PROJECT, added: 'strings', removed: 'strings' },
+  'mirror-project-changed': { ...ON_PROJECT, added: 'strings', removed: 'strings', changed: 'strings?' },
 }
 
 /** Checks the fields of a kind known here; a foreign kind passes as it is. Throws a {@link FormatError}. */

@@ -181,6 +181,41 @@ export interface FileValue {
   readonly versions: readonly string[]
 }
 
+/**
+ * `{user}/{index}/{project}/+mirror/{basename}`: a file that the upstream of a
+ * mirror has. Whether its bytes lie here is not said: that is a cache.
+ */
+export interface MirrorFileValue {
+  /** Where the upstream has it; absolute, without credentials and fragment. */
+  readonly url: string
+  readonly version: string
+  /** The two folders of its public path: of its sha256, or of that of its URL where the upstream states none. */
+  readonly dir: string
+  /** When it was first seen here, ms since the epoch. */
+  readonly seen: number
+  /** As announced, or as found on the first download. */
+  readonly sha256?: string
+  /** As announced, where no sha256 is. */
+  readonly md5?: string
+  readonly size?: number
+  /** When the upstream got it, ms since the epoch. */
+  readonly time?: number
+  readonly requiresPython?: string
+  /** PEP 592; a reason may be empty. */
+  readonly yanked?: string
+  /** PEP 658: sha256 of what is at `{url}.metadata`. */
+  readonly coreMetadata?: string
+  /** PEP 740. */
+  readonly provenance?: string
+  /** Since when the upstream has it no more, ms since the epoch. */
+  readonly gone?: number
+}
+
+/** `{user}/{index}/+m/{a}/{b}/{basename}`: of which project the mirrored file at this public path is. */
+export interface MirrorPathValue {
+  readonly project: string
+}
+
 /** Which serial a value was written at, beside the value. */
 export interface Stored<V> {
   readonly value: V

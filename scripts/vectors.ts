@@ -174,4 +174,20 @@ const CASES: readonly Case[] = [
       },
     ],
   },
+  {
+    name: 'mirror changed, and what it says of its files',
+    actor: '+upstream',
+    via: 'system',
+    mutation: { kind: 'mirror-project-changed', user: 'root', index: 'pypi', project: 'demo', added: ['demo-2.0.tar.gz'], removed: ['demo-1.0.tar.gz'], changed: ['demo-1.1.tar.gz'] },
+    changes: [
+      { path: 'root/pypi/demo/.config', value: { name: 'demo', created: 1_700_000_034_000 } },
+      {
+        path: 'root/pypi/demo/+mirror/demo-2.0.tar.gz',
+        value: { url: 'https://files.example.com/demo-2.0.tar.gz', version: '2.0', dir: 'dd6/09a8f933b97da', seen: 1_700_000_034_000, sha256: SHA, size: 5120, time: 1_700_000_000_123, requiresPython: '>=3.9', coreMetadata: OTHER_SHA, provenance: 'https://example.com/p' },
+      },
+      { path: 'root/pypi/+m/dd6/09a8f933b97da/demo-2.0.tar.gz', value: { project: 'demo' } },
+      { path: 'root/pypi/demo/+mirror/demo-1.0.tar.gz', value: { url: 'http://files.example.com/demo-1.0.tar.gz', version: '1.0', dir: 'ec2/7c55e898b1d66', seen: 1_700_000_033_000, md5: '0123456789abcdef0123456789abcdef', gone: 1_700_000_034_000 } },
+      { path: 'root/pypi/demo/+mirror/demo-1.1.tar.gz', value: { url: 'http://files.example.com/demo-1.1.tar.gz', version: '1.1', dir: '000/0000000000000', seen: 1_700_000_033_000, yanked: '' } },
+    ],
+  },
 ]

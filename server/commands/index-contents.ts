@@ -27,6 +27,11 @@ export async function removeProjectContents(tx: Transaction, ref: ProjectRef): P
   for await (const { segments } of tx.scan(keys.version.under(ref.user, ref.index, ref.project))) {
     removeVersionKeys(tx, keys.version.params(segments))
   }
+  for await (const { segments, value } of tx.scan(keys.mirrorFile.under(ref.user, ref.index, ref.project))) {
+    const file = keys.mirrorFile.params(segments)
+    tx.delete(keys.mirrorFile(file))
+    tx.delete(keys.mirrorPath({ ...file, ...splitDir(value.dir) }))
+  }
   tx.delete(keys.project(ref))
 }
 

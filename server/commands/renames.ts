@@ -48,6 +48,8 @@ export async function renameIndex(tx: Transaction, input: RenameIndex): Promise<
   await moveKeys(tx, keys.spelling, from, target)
   await moveKeys(tx, keys.link, from, target)
   await moveKeys(tx, keys.file, from, target)
+  await moveKeys(tx, keys.mirrorFile, from, target)
+  await moveKeys(tx, keys.mirrorPath, from, target)
   moveCredentials(tx, from, target)
   const followed = await rewriteBases(tx, indexName(from), indexName(target))
   tx.record({ kind: 'index-renamed', user, index, to, followed })

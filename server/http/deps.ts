@@ -4,7 +4,9 @@ import type { Authenticator } from '#server/auth/identify.js'
 import { type AccessPolicy, actorOf, type Caller } from '#server/auth/caller.js'
 import type { PasswordHasher } from '#server/auth/passwords.js'
 import type { DiskBlobs } from '#server/storage/disk-blobs.js'
+import type { MirrorRefresher } from '#server/stages/refresh-mirror.js'
 import type { Storage } from '#server/storage/storage.js'
+import type { FileDownloads } from '#server/upstream/file-download.js'
 import type { TargetHosts } from '#server/upstream/target-hosts.js'
 import type { DocsArchives } from './docs-archives.js'
 import type { ChangeStreams } from './change-streams.js'
@@ -60,6 +62,8 @@ export interface Deps {
   readonly limits: BodyLimits
   /** Where releases may be sent. */
   readonly targetHosts: TargetHosts
+  readonly mirrors: MirrorRefresher
+  readonly downloads: FileDownloads
   readonly facts: () => ProcessFacts
   /** ms since the epoch. */
   readonly now: () => number

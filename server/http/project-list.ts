@@ -12,7 +12,6 @@ const PORTION = 64 * 1024
 /** Names of all projects on the indexes of a stage, each once, in order. */
 export async function* projectNames(stage: OpenStage): AsyncGenerator<string> {
   const walks = stage.order
-    .filter(({ value }) => value.type === 'stage')
     .map(({ user, index }) => stage.reader.scan(keys.project.under(user, index))[Symbol.asyncIterator]())
   try {
     const heads = await Promise.all(walks.map(nextName))

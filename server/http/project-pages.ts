@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { IndexRef } from '#server/commands/lookups.js'
+import { indexesHaving, mirrorsAreOpen, shows } from '#server/stages/inherited-stage.js'
 import { type Basis, isCurrent, LivePages, type PageParts } from '#server/stages/live-pages.js'
 import { LONGEST_PROJECT_NAME } from '#server/packaging/project-name.js'
 import { snapshotOf } from '#server/stages/live-project.js'
@@ -25,6 +26,8 @@ interface CachedPage extends ProjectPage {
   /** Names and values in turn; the last value is the serial, set anew for each reply. */
   readonly whole: string[]
   readonly notModified: string[]
+  /** Until then, in ms since the epoch, the upstreams that it draws from need not be asked; infinite without any. */
+  readonly freshUntil: number
   /** Asked for since the eviction last came by. */
   used: boolean
 }
@@ -42,13 +45,15 @@ export class ProjectPages implements Disposable {
   readonly #storage: Storage
   readonly #node: NodeIdentity
   readonly #live: LivePages
+  readonly #now: () => number
   readonly counts = { hits: 0, misses: 0 }
   readonly #pages = new Map<string, CachedPage>()
   #bytes = 0
   #serialText = { serial: -2, text: '' }
 
-  constructor(storage: Storage, node: NodeIdentity) {
+  constructor(storage: Storage, node: NodeIdentity, now: () => number = Date.now) {
     this.#storage = storage
+    this.#now = now
     this.#node = node
     this.#live = new LivePages(storage, () => this.#forgetAll())
   }
@@ -71,6 +76,7 @@ export class ProjectPages implements Disposable {
     if (answer === 'not-acceptable') return false
     const page = this.#pages.get(cacheKey(addressKey(request, url), answer))
     if (page === undefined || !isCurrent(page.basis)) return false
+    if (page.freshUntil !== Infinity && page.freshUntil <= this.#now()) return false
     page.used = true
     this.counts.hits += 1
     this.#send(request, response, page)
@@ -83,18 +89,18 @@ export class ProjectPages implements Disposable {
    */
   async page(
     request: IncomingMessage,
-    input: { readonly stage: OpenStage; readonly project: string; readonly links: LinkBase; readonly answer: SimpleAnswer },
+    input: { readonly stage: OpenStage; readonly project: string; readonly links: LinkBase; readonly answer: SimpleAnswer; readonly freshUntil: number },
   ): Promise<ProjectPage | 'outdated' | undefined> {
-    const { stage, project, links, answer } = input
+    const { stage, project, links, answer, freshUntil } = input
     if (project.length > LONGEST_PROJECT_NAME) return undefined // not worth a look, nor to be remembered as absent
     const parts = await this.#live.parts(stage, project)
     if (parts === 'outdated') return parts
     if (parts.contributions.length === 0) return undefined
     this.counts.misses += 1
-    const page = this.#render(stage, project, links, answer, parts)
+    const page = { ...this.#render(stage, project, links, answer, parts), freshUntil }
     const isPlain = request.headers['x-devpi-absolute-urls'] === undefined
     const address = addressToKeep(request)
-    if (stage.isPublic && isPlain && address !== undefined) this.#keep(cacheKey(address, answer), page)
+    if (stage.isPublic && isPlain && freshUntil > this.#now() && address !== undefined) this.#keep(cacheKey(address, answer), page)
     return page
   }
 
@@ -107,8 +113,9 @@ export class ProjectPages implements Disposable {
   }): Promise<ProjectPage | undefined> {
     const { stage, project, links, answer } = input
     const contributions = []
-    for (const { user, index, value } of stage.order) {
-      if (value.type !== 'stage') continue
+    const having = await indexesHaving(stage, project)
+    const isOpen = mirrorsAreOpen(stage, project, having)
+    for (const { user, index } of having.filter((found) => shows(stage, found, isOpen))) {
       const found = await readProjectFiles(stage.reader, { user, index, project })
       if (found !== undefined) contributions.push({ ref: { user, index }, snapshot: snapshotOf(found) })
     }
@@ -143,7 +150,7 @@ export class ProjectPages implements Disposable {
     return pageEtag(answer, [this.#node.primaryUuid, ...parts])
   }
 
-  #render(stage: OpenStage, project: string, links: LinkBase, answer: SimpleAnswer, parts: PageParts): CachedPage {
+  #render(stage: OpenStage, project: string, links: LinkBase, answer: SimpleAnswer, parts: PageParts): Omit<CachedPage, 'freshUntil'> {
     const { contributions, basis } = parts
     const body = renderProjectPage({ ref: stage, project, links, answer, contributions })
     const order = contributions.map(({ ref }) => nameOf(ref))

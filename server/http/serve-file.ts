@@ -13,6 +13,7 @@ import { callerOf } from './authenticate.js'
 import { FILE_CACHE_CONTROL, formatHttpDate, RESTRICTED_FILE_CACHE_CONTROL } from './caching.js'
 import type { Deps } from './deps.js'
 import { type FileBody, sendFile } from './file-body.js'
+import { findMirrored, sendMirroredFile } from './mirrored-file.js'
 import { metadataOfWheel } from './wheel-metadata.js'
 import { wantsJson } from './negotiate.js'
 import { sendResult, setSerial } from './respond.js'
@@ -43,19 +44,26 @@ export async function serveFile(
   const index = await reader.get(keys.index(ref))
   const settings = index && (await authorizeRead(reader, current, { ...ref, value: index }, await callerOf(deps, request)))
   setSerial(response, reader.serial)
+  const isPublic = settings?.acl_read === undefined
+  const cacheControl = isPublic ? FILE_CACHE_CONTROL : RESTRICTED_FILE_CACHE_CONTROL
+  if (index?.type === 'mirror') {
+    const mirrored = await findMirrored(reader, { ...ref, value: index })
+    if (mirrored === undefined) throw noSuchFile()
+    await sendMirroredFile(deps, request, response, { file: mirrored, cacheControl })
+    return
+  }
   const served = isMetadataPath(ref) ? await metadataAt(deps, reader, ref) : await fileAt(reader, ref)
   if (served.file !== undefined && wantsJson(request)) {
     response.setHeader('Cache-Control', 'no-store') // the same URL is a file for everybody else
     sendResult(response, { type: 'releasefilemeta', result: metaOf(served.file), serial: reader.serial })
     return
   }
-  const isPublic = settings?.acl_read === undefined
   const file: FileBody = {
     sha256: served.sha256,
     size: served.size,
     contentType: contentTypeOf(ref.basename),
     lastModifiedMs: served.lastModified,
-    headers: { 'Cache-Control': isPublic ? FILE_CACHE_CONTROL : RESTRICTED_FILE_CACHE_CONTROL },
+    headers: { 'Cache-Control': cacheControl },
   }
   const source = { blobs: served.blobs ?? keptBlobs(deps), cache: deps.smallFiles, hot: deps.hotFiles, idleTimeoutMs: deps.limits.idleTimeoutMs }
   await sendFile(request, response, file, source)

@@ -16,15 +16,15 @@ export interface SimpleFile {
   /** PEP 345 specifier; absent when the release states none. */
   readonly requiresPython?: string | undefined
   /** Bytes. */
-  readonly size?: number
+  readonly size?: number | undefined
   /** ms since the epoch, UTC; written as RFC 3339 with a `Z`. */
-  readonly uploadTime?: number
+  readonly uploadTime?: number | undefined
   /** PEP 592: `true`, or the reason, which may be empty. Absent: not yanked. */
   readonly yanked?: true | string | undefined
   /** PEP 658 and 714: `true`, or the hashes of `{url}.metadata`. */
   readonly coreMetadata?: true | Hashes | undefined
   /** PEP 740: URL of the provenance object. */
-  readonly provenance?: string
+  readonly provenance?: string | undefined
   /** Which index the file belongs to, `user/index`; shown in HTML before the anchor, not part of JSON. */
   readonly owner?: string
 }

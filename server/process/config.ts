@@ -22,6 +22,10 @@ export interface ServerConfig {
   readonly maxRequestBodyBytes: number
   /** Hosts of private networks to which releases may be pushed, in lower case. */
   readonly pushHosts: readonly string[]
+  /** Hosts of private networks that mirrors may fetch from, in lower case. */
+  readonly privateUpstreams: readonly string[]
+  /** How long the pages of mirrors are fresh, where their index does not say. */
+  readonly mirrorExpiryMs: number
   /** How long a file is kept after its removal; `Infinity`: for ever. */
   readonly undoWindowMs: number
   readonly argon2: { readonly memoryCostKib: number; readonly parallelism: number; readonly timeCost: number }
@@ -84,6 +88,8 @@ function typedConfig(values: OptionValues): ServerConfig {
     secretFile: values.path('secretfile'),
     restrictModify: values.names('restrict-modify'),
     pushHosts: values.hosts('push-host'),
+    privateUpstreams: values.hosts('allow-private-upstream'),
+    mirrorExpiryMs: values.integer('mirror-cache-expiry', 0, 10 ** 9) * 1000,
     maxRequestBodyBytes: values.integer('max-request-body-size', 1, Number.MAX_SAFE_INTEGER),
     undoWindowMs: values.duration('undo-window'),
     argon2: {

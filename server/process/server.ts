@@ -26,6 +26,9 @@ import { DiskBlobs } from '#server/storage/disk-blobs.js'
 import type { Storage } from '#server/storage/storage.js'
 import type { SweepCounts } from '#server/storage/sweep.js'
 import { secretNames } from '#server/storage/vault.js'
+import { MirrorRefresher } from '#server/stages/refresh-mirror.js'
+import { UpstreamClient } from '#server/upstream/client.js'
+import { FileDownloads } from '#server/upstream/file-download.js'
 import { TargetHosts } from '#server/upstream/target-hosts.js'
 import { CloseStack } from './close-stack.js'
 import { isLoopback, type ServerConfig } from './config.js'
@@ -42,6 +45,8 @@ export interface Surroundings {
   readonly newRequestId?: () => string
   /** A client that sends or takes nothing for this long is cut off, in ms. */
   readonly idleTimeoutMs?: number
+  /** An upstream that sends nothing for this long has failed, in ms. */
+  readonly upstreamTimeoutMs?: number
 }
 
 /** A server that answers. Disposing it finishes running requests and closes everything. */
@@ -54,13 +59,14 @@ export interface RunningServer extends AsyncDisposable {
 }
 
 const IDLE_TIMEOUT_MS = 120_000
+const UPSTREAM_TIMEOUT_MS = 5000
 /** Running requests have this long to end when the server stops. */
 const STOP_TIMEOUT_MS = 30_000
 const STOP_CHECK_MS = 50
 
 /** Opens the server directory, initialises an empty one, and listens. Refuses what keeps it from doing so in a sentence. */
 export async function startServer(config: ServerConfig, surroundings: Surroundings): Promise<RunningServer> {
-  const { logger, now = Date.now, newRequestId = requestIds(), idleTimeoutMs = IDLE_TIMEOUT_MS } = surroundings
+  const { logger, now = Date.now, newRequestId = requestIds(), idleTimeoutMs = IDLE_TIMEOUT_MS, upstreamTimeoutMs = UPSTREAM_TIMEOUT_MS } = surroundings
   await using stack = new CloseStack()
   const storage = stack.use(await openStorage(config, logger))
   const hasher = new PasswordHasher(hashingCosts(config))
@@ -69,11 +75,15 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const blobs = stack.use(await DiskBlobs.open(join(config.serverDir, 'files')))
   const proxies = trustProxies(config.trustedProxies)
   const node = { serverVersion: packageVersion(), uuid: storage.nodeId, primaryUuid: storage.nodeId }
-  const pages = stack.use(new ProjectPages(storage, node))
+  const pages = stack.use(new ProjectPages(storage, node, now))
   const smallFiles = new SmallFileCache({})
   const hotFiles = stack.use(new HotFiles())
   const files = stack.use(new PublicFiles(storage, node, smallFiles))
   const streams = new ChangeStreams()
+  const upstream = stack.use(new UpstreamClient({ hosts: new TargetHosts(config.privateUpstreams, '--allow-private-upstream'), userAgent: `devpi-server/${node.serverVersion}`, now, idleTimeoutMs: upstreamTimeoutMs }))
+  const onFault = (fault: unknown): void => { logger.error({ err: fault }, 'what an upstream has could not be stored') }
+  const mirrors = stack.use(new MirrorRefresher({ storage, client: upstream, now, newRequestId, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
+  const downloads = stack.use(new FileDownloads({ client: upstream, store: blobs, maxBytes: config.maxRequestBodyBytes }))
   let swept: SweepCounts | undefined
   const address = { port: config.port }
   const deps: Deps = {
@@ -104,6 +114,8 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     policy: config.restrictModify === undefined ? { signUp: 'open' } : { signUp: 'closed', managers: config.restrictModify },
     limits: { maxUploadBytes: config.maxRequestBodyBytes, idleTimeoutMs },
     targetHosts: new TargetHosts(config.pushHosts),
+    mirrors,
+    downloads,
     facts: () => factsOf(config, address.port),
     reportFault: (error, context) => {
       logger.error({ err: error, ...context }, 'a request failed')

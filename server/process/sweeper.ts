@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { isBlobKept } from '#server/projections/blob-references.js'
+import { isBlobMirrored } from '#server/projections/mirror-references.js'
 import type { BlobStore } from '#server/storage/blob-store.js'
 import type { Storage } from '#server/storage/storage.js'
 import { sweepBlobs, type SweepCounts } from '#server/storage/sweep.js'
@@ -22,12 +23,12 @@ const SWEEP_EVERY_MS = 24 * 60 * 60 * 1000
 
 /**
  * Removes the blobs that no link names and none has named within the undo
- * window. The clock is asked once: what is removed while a sweep goes on stays.
+ * window, and that are of no mirror. The clock is asked once: what is removed while a sweep goes on stays.
  */
 export function sweepOnce({ storage, blobs, undoWindowMs, now }: SweeperInput, signal?: AbortSignal): Promise<SweepCounts> {
   const time = now()
   return sweepBlobs(blobs, {
-    isNamed: (sha256) => isBlobKept(storage, sha256, time - undoWindowMs),
+    isNamed: async (sha256) => (await isBlobKept(storage, sha256, time - undoWindowMs)) || (await isBlobMirrored(storage, sha256)),
     olderThanMs: SWEEP_GRACE_MS,
     now: time,
     ...(signal && { signal }),

@@ -27,6 +27,7 @@ export function scopesOf({ family, segments }: TouchedKey): readonly string[] {
       return [scopes.projects(user, index), scopes.page(user, index, project)]
     case keys.version.family:
     case keys.link.family:
+    case keys.mirrorFile.family:
       return [scopes.page(user, index, project)]
     default:
       return []

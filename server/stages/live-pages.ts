@@ -2,6 +2,7 @@ import type { IndexRef } from '#server/commands/lookups.js'
 import { scopes } from '#server/projections/last-changed.js'
 import type { Storage } from '#server/storage/storage.js'
 import { type ChangeCell, ChangeCells, isRetired } from './change-cells.js'
+import { mirrorsAreOpen, shows } from './inherited-stage.js'
 import { LiveProjects } from './live-projects.js'
 import type { ProjectSnapshot } from './live-project.js'
 import type { OpenStage } from './open-stage.js'
@@ -41,26 +42,24 @@ export class LivePages implements Disposable {
 
   /**
    * What the indexes of a stage have of a project, all at the same head; a
-   * mirror adds nothing yet. `outdated` when settings changed since the stage
+   * mirror adds what is known of it, unless the name is private. `outdated` when settings changed since the stage
    * was opened: it has to be opened again.
    */
   async parts(stage: OpenStage, project: string): Promise<PageParts | 'outdated'> {
     const settings = await this.#cells(stage.visited.map(({ user, index }) => scopes.settings(user, index)))
-    const pages = await this.#cells(stage.order.map(({ user, index }) => scopes.page(user, index, project)))
-    const isHosted = stage.order.map(({ value }) => value.type === 'stage')
-    const hosted = stage.order.filter((_, at) => isHosted[at])
-    const changed = pages.filter((_, at) => isHosted[at])
+    const pages = await this.#cells(stage.all.map(({ user, index }) => scopes.page(user, index, project)))
     for (let attempt = 1; ; attempt += 1) {
-      const projects = await Promise.all(hosted.map(({ user, index }) => this.#projects.current({ user, index, project })))
+      const projects = await Promise.all(stage.all.map(({ user, index }) => this.#projects.current({ user, index, project })))
       // From here on nothing waits, so what is current is so for all of them at this very head.
       // A project that had to make room for others meanwhile was told of nothing since: there its serial decides.
-      if (!projects.every(({ isCurrent, serial }, at) => isCurrent && serial >= (changed[at]?.serial ?? Infinity))) {
+      if (!projects.every(({ isCurrent, serial }, at) => isCurrent && serial >= (pages[at]?.serial ?? Infinity))) {
         if (attempt < ATTEMPTS) continue
         return 'outdated' // what is known of them would pass for the state at this head
       }
+      const isOpen = mirrorsAreOpen(stage, project, stage.all.filter((_, at) => projects[at]?.snapshot !== undefined))
       const contributions = projects.flatMap(({ snapshot }, at) => {
-        const ref = hosted[at]
-        return ref === undefined || snapshot === undefined ? [] : [{ ref, snapshot }]
+        const ref = stage.all[at]
+        return ref === undefined || snapshot === undefined || !shows(stage, ref, isOpen) ? [] : [{ ref, snapshot }]
       })
       if (settings.some(({ serial }) => serial > stage.reader.serial) || pages.some(isRetired)) return 'outdated'
       return { contributions, basis: basisOf([...settings, ...pages]) }

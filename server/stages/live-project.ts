@@ -32,6 +32,9 @@ export interface ProjectSnapshot {
   readonly versionList: readonly ProjectVersion[]
 }
 
+/** A change of these is not worth applying by itself: a mirror tells of all its files at once. */
+const READ_AFRESH: ReadonlySet<string> = new Set([keys.project.family, keys.mirrorFile.family])
+
 /** Files of a run as it is made; a run is split beyond twice as many. */
 const FILES_IN_RUN = 128
 /** Changes worth applying one by one; beyond them the project is read afresh. */
@@ -93,7 +96,7 @@ export class LiveProject {
     const before = this.#snapshot
     const reader = this.#newReader()
     try {
-      if (before === undefined || changes.length > MOST_CHANGES || changes.some(({ family }) => family === keys.project.family)) {
+      if (before === undefined || changes.length > MOST_CHANGES || changes.some(({ family }) => READ_AFRESH.has(family))) {
         const found = await readProjectFiles(reader, this.#ref)
         this.#snapshot = found && snapshotOf(found)
       } else {

@@ -7,7 +7,7 @@ import { LiveProject } from './live-project.js'
 /** Files of all projects held together; the projects asked for longest ago are dropped beyond it. */
 const MOST_FILES = 50_000
 
-const FAMILIES: ReadonlySet<string> = new Set([keys.project.family, keys.version.family, keys.link.family])
+const FAMILIES: ReadonlySet<string> = new Set([keys.project.family, keys.version.family, keys.link.family, keys.mirrorFile.family])
 
 interface Kept {
   readonly project: LiveProject

@@ -12,6 +12,8 @@ export interface OpenStage extends IndexRef {
   readonly value: IndexValue
   /** In resolution order, the index itself first, unless it is a base of none and a mirror moved behind. */
   readonly order: readonly IndexInOrder[]
+  /** The same with those that the caller may not read: a name that one of them has is private all the same. */
+  readonly all: readonly IndexInOrder[]
   /** Indexes whose settings decided this, also those that do not exist or may not be read. */
   readonly visited: readonly IndexRef[]
   /** Whether everybody who asks gets the same answer. */
@@ -45,5 +47,5 @@ export async function openStage(input: {
     isPublic &&= judged.settings.acl_read === undefined
     if (await allows(current, judged.caller, 'read', { user: found.user, index: judged.settings, indexName: found.index })) order.push(found)
   }
-  return { user: ref.user, index: ref.index, reader, value, order, visited, isPublic }
+  return { user: ref.user, index: ref.index, reader, value, order, all: indexes, visited, isPublic }
 }

@@ -1,4 +1,5 @@
 import { keys } from '#log-format/keys.js'
+import type { MirrorFileValue } from '#log-format/values.js'
 import type { ProjectRef } from '#server/commands/lookups.js'
 import type { SimpleFile } from '#server/packaging/simple-page.js'
 import { versionSortKey } from '#log-format/version.js'
@@ -20,13 +21,16 @@ export interface ProjectFile {
   readonly version: string
   readonly versionKey: string
   readonly dir: string
-  readonly sha256: string
-  readonly size: number
-  readonly time: number
+  /** This, the size and the time may be unknown of what an upstream has. */
+  readonly sha256: string | undefined
+  readonly size: number | undefined
+  readonly time: number | undefined
   readonly requiresPython: string | undefined
   /** PEP 592, of this file alone; a reason may be empty. */
   readonly yanked: string | undefined
   readonly coreMetadata: string | undefined
+  /** PEP 740: a URL. */
+  readonly provenance?: string | undefined
 }
 
 /** What one index has of one project. */
@@ -61,6 +65,12 @@ export async function readProjectFiles(reader: Reader, ref: ProjectRef): Promise
       last = version
     }
   }
+  for await (const { segments, value } of reader.scan(keys.mirrorFile.under(user, index, project))) {
+    if (value.gone !== undefined) continue
+    const version = versions.get(value.version) ?? { version: value.version, key: versionSortKey(value.version), yanked: undefined }
+    versions.set(version.version, version)
+    files.push([mirroredFile(segments[3] ?? '', version, value)])
+  }
   return { files: inOrder(files), versions }
 }
 
@@ -83,6 +93,11 @@ export function projectFile(
   if (rel !== 'releasefile') return undefined
   const key = versionKey ?? versionSortKey(version)
   return { basename, version, versionKey: key, dir, sha256, size, time, requiresPython, yanked, coreMetadata }
+}
+
+function mirroredFile(basename: string, { version, key }: ProjectVersion, value: MirrorFileValue): ProjectFile {
+  const { dir, sha256, size, time, requiresPython, yanked, coreMetadata, provenance } = value
+  return { basename, version, versionKey: key, dir, sha256, size, time, requiresPython, yanked, coreMetadata, provenance }
 }
 
 /** What the order of files goes by. */
@@ -111,18 +126,21 @@ export interface FileOwner {
   readonly folderUrl: string
 }
 
+const NO_HASHES = {}
+
 /** The file as a simple page has it; `versionYanked` is what its version says of itself. */
 export function simpleFile(file: ProjectFile, owner: FileOwner, versionYanked: string | undefined): SimpleFile {
   const yanked = file.yanked ?? versionYanked
   return {
     filename: file.basename,
     url: `${owner.folderUrl}+f/${file.dir}/${PLAIN.test(file.basename) ? file.basename : encodeURIComponent(file.basename)}`,
-    hashes: { sha256: file.sha256 },
+    hashes: file.sha256 === undefined ? NO_HASHES : { sha256: file.sha256 },
     size: file.size,
     uploadTime: file.time,
     owner: owner.name,
     requiresPython: file.requiresPython,
     yanked,
     coreMetadata: file.coreMetadata === undefined ? undefined : { sha256: file.coreMetadata },
+    provenance: file.provenance,
   }
 }

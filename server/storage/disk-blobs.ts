@@ -57,7 +57,7 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
     return join(this.#folder, sha256.slice(0, 2), sha256)
   }
 
-  async receive(stream: Readable, { maxBytes, digests, signal }: ReceiveOptions): Promise<ReceivedBlob> {
+  async receive(stream: Readable, { maxBytes, digests, signal, onWritten }: ReceiveOptions): Promise<ReceivedBlob> {
     const chunks = streamChunks(stream, signal)
     const hash = await this.#hasher.start(digests)
     const temp = new TempFile(this.#nextTempPath())
@@ -78,7 +78,9 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
         if (size > maxBytes) throw new Refusal('too-large', `the file is larger than the ${maxBytes} bytes allowed here`)
         pending.push(chunk)
         pendingBytes += chunk.length
-        if (pendingBytes >= WRITE_BYTES) await flush()
+        if (pendingBytes < WRITE_BYTES) continue
+        await flush()
+        onWritten?.(temp.path, size)
       }
       // The disk goes on while the caller looks into the content; a commit hears of a failure.
       if (size < WRITE_BYTES) {

@@ -12,6 +12,7 @@ import { toSerial } from '#log-format/serial.js'
  *     p PROJECTION ␀ ROW                projection rows
  *     s NAME                            secrets of the vault
  *     c NAME                            cursors of subscriptions
+ *     n NAME                            notes: what was found out about other servers, a cache
  *     m NAME                            format version, node id, head digest, shapes of the projections
  */
 const SERIAL_DIGITS = 15
@@ -90,6 +91,10 @@ export function secretRow(name: string): string {
 
 export function cursorRow(name: string): string {
   return `c${name}`
+}
+
+export function noteRow(name: string): string {
+  return `n${name}`
 }
 
 export function metaRow(name: string): string {

@@ -6,6 +6,7 @@ import type { ChainHead } from '#log-format/chain.js'
 import { packValue, unpackValue } from '#log-format/codec.js'
 import type { Origin } from '#log-format/entry.js'
 import { NO_SERIAL, type Serial } from '#log-format/serial.js'
+import type { JsonValue } from '#log-format/values.js'
 import { Changelog } from './changelog.js'
 import { CommitSignal } from './commit-signal.js'
 import { Database } from './database.js'
@@ -15,7 +16,7 @@ import { Keyspace } from './keyspace.js'
 import type { Projection } from './projection.js'
 import type { Reader } from './reader.js'
 import { rebuildRows, type RebuildProgress } from './rebuild.js'
-import { cursorRow, ENTRY_ROWS, metaRow, projectionRow } from './rows.js'
+import { cursorRow, ENTRY_ROWS, metaRow, noteRow, projectionRow } from './rows.js'
 import type { Transaction } from './transaction.js'
 import { openVault, type Vault } from './vault.js'
 import { type Committed, type CommittedEntry, Writer } from './writer.js'
@@ -162,6 +163,18 @@ export class Storage implements AsyncDisposable {
 
   async moveCursor(name: string, serial: Serial): Promise<void> {
     await this.#db.write([{ type: 'put', key: cursorRow(name), value: packValue(serial) }], { sync: false })
+  }
+
+  /** Something kept beside the log, because it can be found out again. */
+  note(name: string): JsonValue | undefined {
+    const found = this.#db.get(noteRow(name))
+    return found === undefined ? undefined : unpackValue(found)
+  }
+
+  /** Not synced: after a crash it may be gone, but is never of later than the log. */
+  async setNote(name: string, note: JsonValue): Promise<void> {
+    if (this.#closing) return
+    await this.#db.write([{ type: 'put', key: noteRow(name), value: packValue(note) }], { sync: false })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -38,8 +38,6 @@ export interface UpstreamReply {
 }
 
 const MOST_REDIRECTS = 5
-/** Nothing at all moved for so long. */
-const IDLE_TIMEOUT_MS = 5000
 
 /** Asks other servers for what users want of them, within limits of time, and only hosts that may be asked. */
 export class UpstreamClient implements Disposable {
@@ -49,12 +47,13 @@ export class UpstreamClient implements Disposable {
   readonly #breaker: UpstreamBreaker
   readonly #idleTimeoutMs: number
 
-  constructor(input: { readonly hosts: TargetHosts; readonly userAgent: string; readonly now: () => number; readonly idleTimeoutMs?: number }) {
+  /** A server that moves nothing for `idleTimeoutMs` has failed. */
+  constructor(input: { readonly hosts: TargetHosts; readonly userAgent: string; readonly now: () => number; readonly idleTimeoutMs: number }) {
     this.#hosts = input.hosts
     this.#agents = input.hosts.keptAgents()
     this.#userAgent = input.userAgent
     this.#breaker = new UpstreamBreaker(input.now)
-    this.#idleTimeoutMs = input.idleTimeoutMs ?? IDLE_TIMEOUT_MS
+    this.#idleTimeoutMs = input.idleTimeoutMs
   }
 
   /**

@@ -67,7 +67,9 @@ function absolute(files: readonly SimpleFile[], base: URL): SimpleFile[] {
     if (url.protocol !== 'http:' && url.protocol !== 'https:') return []
     url.username = ''
     url.password = ''
-    return [{ ...file, url: url.href }]
+    const { provenance, ...rest } = file
+    const isLink = provenance !== undefined && URL.canParse(provenance, base.href)
+    return [{ ...rest, url: url.href, ...(isLink && { provenance: new URL(provenance, base).href }) }]
   })
 }
 

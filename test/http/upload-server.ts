@@ -32,6 +32,9 @@ import { ALL_PROJECTIONS } from '#server/projections/all.js'
 import { DiskBlobs } from '#server/storage/disk-blobs.js'
 import { Storage } from '#server/storage/storage.js'
 import { secretNames } from '#server/storage/vault.js'
+import { MirrorRefresher } from '#server/stages/refresh-mirror.js'
+import { UpstreamClient } from '#server/upstream/client.js'
+import { FileDownloads } from '#server/upstream/file-download.js'
 import { TargetHosts } from '#server/upstream/target-hosts.js'
 import type { ReleaseFile } from '#test/support/archives.js'
 
@@ -133,6 +136,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
   const node = { serverVersion: '1', uuid: storage.nodeId, primaryUuid: storage.nodeId }
   const smallFiles = new SmallFileCache()
   const hotFiles = new HotFiles()
+  const upstream = new UpstreamClient({ hosts: new TargetHosts([]), userAgent: 'test', now: () => 0, idleTimeoutMs: 1000 })
   const pages = new ProjectPages(storage, node)
   const files = new PublicFiles(storage, node, smallFiles)
   const streams = new ChangeStreams()
@@ -165,6 +169,8 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     policy: { signUp: 'open' },
     limits: { maxUploadBytes: 4_000_000, idleTimeoutMs: 10_000, ...limits },
     targetHosts: new TargetHosts([]),
+    mirrors: new MirrorRefresher({ storage, client: upstream, now: () => 0, newRequestId: () => 'r', onFault: (fault) => { throw fault } }),
+    downloads: new FileDownloads({ client: upstream, store: blobs, maxBytes: 0 }),
     facts: () => ({ serverdir: '', host: '', port: 0, outsideUrl: undefined, serverCode: '' }),
     reportFault: (error) => faults.push(error),
   }

@@ -19,6 +19,8 @@ test('everything has a default', () => {
     secretFile: undefined,
     restrictModify: undefined,
     pushHosts: [],
+    privateUpstreams: [],
+    mirrorExpiryMs: 1_800_000,
     maxRequestBodyBytes: 10 * 2 ** 30,
     undoWindowMs: 30 * DAY_MS,
     argon2: { memoryCostKib: 19456, parallelism: 1, timeCost: 2 },

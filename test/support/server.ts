@@ -77,6 +77,8 @@ export function testConfig(changes: Partial<ServerConfig>): ServerConfig {
     secretFile: undefined,
     restrictModify: undefined,
     pushHosts: [],
+    privateUpstreams: [],
+    mirrorExpiryMs: 1_800_000,
     maxRequestBodyBytes: 10 * 2 ** 30,
     undoWindowMs: 30 * 24 * 60 * 60 * 1000,
     argon2: CHEAP_ARGON2,

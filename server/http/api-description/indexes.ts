@@ -36,7 +36,6 @@ export const indexes: Noun = {
         result('indexconfig', ref('Index'), 'Settings, and the names of the projects of this index alone.'),
         { status: 200, text: 'The simple list, to who prefers it.', types: [SIMPLE_JSON_TYPE], schema: ref('SimpleList') },
       ],
-      refuses: { 'upstream-failed': 'A mirror cannot list its projects yet.' },
     },
     {
       id: 'createIndex',

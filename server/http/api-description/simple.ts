@@ -6,12 +6,12 @@ const HTML = ['text/html', SIMPLE_HTML_TYPE] as const
 /** What all of these have: pages in three spellings, each with an ETag. */
 function page(shape: string): Pick<Operation, 'method' | 'asks' | 'changes' | 'replies' | 'refuses'> {
   const replies: readonly Reply[] = [
-    { status: 200, text: 'JSON, to who accepts it.', types: [SIMPLE_JSON_TYPE], schema: ref(shape) },
+    { status: 200, text: 'JSON, to who accepts it. With `Cache-Control: no-store` while the upstream of a mirror cannot be asked, so that files may be missing.', types: [SIMPLE_JSON_TYPE], schema: ref(shape) },
     { status: 200, text: 'HTML, to all others.', types: HTML },
     { status: 302, text: 'To the address with a slash behind it, or with the project in its normal spelling.' },
     { status: 304, text: 'The page is the one that `If-None-Match` names.' },
   ]
-  return { method: 'GET', asks: ['read'], changes: false, replies, refuses: { 'upstream-failed': 'A mirror cannot be asked yet.' } }
+  return { method: 'GET', asks: ['read'], changes: false, replies, refuses: { 'upstream-failed': 'Nothing is known here of the project, and the upstream of a mirror could not be asked.' } }
 }
 
 export const simple: Noun = {
@@ -55,7 +55,7 @@ export const simple: Noun = {
       asks: ['read'],
       changes: false,
       replies: [{ status: 302, text: 'To the page of the project; on a stage there is nothing to ask.' }],
-      refuses: { 'upstream-failed': 'A mirror cannot be asked yet.' },
+      refuses: { 'upstream-failed': 'An upstream could not be asked; what is stored of it stays.' },
     },
   ],
   shapes: {

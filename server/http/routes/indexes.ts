@@ -49,7 +49,6 @@ async function showIndex(deps: Deps, req: Request, res: Response): Promise<void>
   const { value } = await openStage({ reader, current: reader, ref, caller: await callerOf(deps, req) })
   const result: Record<string, JsonValue> = { ...indexJson(value) }
   if (!hasFlag(req, 'no_projects')) {
-    if (value.type === 'mirror') throw noUpstreamYet(ref)
     result['projects'] = await ownProjects(reader, ref)
   }
   sendResult(res, { type: 'indexconfig', result, serial: reader.serial })
@@ -110,10 +109,10 @@ async function ownProjects(reader: Reader, { user, index }: IndexRef): Promise<s
   return names
 }
 
-/** The refusal of whatever a mirror would have to ask its upstream for. */
+/** The refusal of what mirrors cannot answer. */
 export function noUpstreamYet(ref: IndexRef): Refusal {
   return new Refusal(
     'upstream-failed',
-    `mirror ${indexName(ref)} is not available yet: fetching from upstreams comes with a later release`,
+    `the releases of mirror ${indexName(ref)} cannot be told as JSON yet; its simple pages have them`,
   )
 }

@@ -4,7 +4,8 @@ import type { Serial } from '#log-format/serial.js'
 import { type IndexRef, indexName, type ProjectRef } from '#server/commands/lookups.js'
 import { type OpenStage, openStage } from '#server/stages/open-stage.js'
 import { callerOf } from '../authenticate.js'
-import { etagMatches, PAGE_CACHE_CONTROL } from '../caching.js'
+import { type AskedMirrors, askUpstreams, renewUpstreams, type UpstreamsState } from '../ask-upstreams.js'
+import { etagMatches, PAGE_CACHE_CONTROL, stalePageHeaders } from '../caching.js'
 import type { Deps } from '../deps.js'
 import { mount } from '../methods.js'
 import { negotiateSimple, SIMPLE_VARY, type SimpleAnswer, wantsJson } from '../negotiate.js'
@@ -15,7 +16,6 @@ import type { LinkBase } from '../project-page.js'
 import { endWith } from '../page-body.js'
 import { redirectTo } from '../redirect.js'
 import { setSerial } from '../respond.js'
-import { noUpstreamYet } from './indexes.js'
 import { joinUrl, linkPrefix, relativeUrl, wantsAbsoluteUrls } from '../urls.js'
 
 /** Attempts to open a stage whose settings somebody changes all the time. */
@@ -90,7 +90,6 @@ async function sendList(deps: Deps, req: Request, res: Response, serial: Serial 
     serial === undefined ? deps.pages.listEtag(opened, answer) : Promise.resolve(deps.pages.pastListEtag(opened, answer)),
   )
   const { etag } = result
-  refuseMirror(stage)
   setPageHeaders(res, stage, { etag, contentType: answer.contentType })
   if (etagMatches(req.headers['if-none-match'], etag)) return void res.status(304).end()
   res.status(200)
@@ -105,13 +104,18 @@ async function sendPage(deps: Deps, req: Request, res: Response, serial: Serial 
   if (req.params['project'] !== ref.project) { redirectToNormal(deps, req, res, ref); return; }
 
   const links = linkBase(deps, req, ref, serial)
-  const { stage, result: page } = await withStage(deps, req, ref, serial, (opened) => {
-    refuseMirror(opened)
+  const asked: AskedMirrors = new Map()
+  let upstreams: UpstreamsState | undefined
+  const { stage, result: page } = await withStage(deps, req, ref, serial, async (opened) => {
     const input = { stage: opened, project: ref.project, links, answer }
-    return serial === undefined ? deps.pages.page(req, input) : deps.pages.pageAt(input)
+    if (serial !== undefined) return deps.pages.pageAt(input)
+    upstreams = await askUpstreams(deps, opened, ref.project, asked)
+    return deps.pages.page(req, { ...input, freshUntil: upstreams.freshUntil })
   })
+  if (page === undefined && upstreams?.failure !== undefined) throw upstreams.failure
   if (page === undefined) throw new Refusal('not-found', `The project ${ref.project} does not exist.`)
   setPageHeaders(res, stage, page)
+  if (upstreams?.failure !== undefined) setHeaders(res, stalePageHeaders(deps.now()))
   if (etagMatches(req.headers['if-none-match'], page.etag)) return void res.status(304).end()
   res.writeHead(200, { 'Content-Length': page.body.length })
   endWith(res, page.body)
@@ -185,16 +189,15 @@ function checkAscii(req: Request): void {
   }
 }
 
-
-function refuseMirror(stage: OpenStage): void {
-  if (stage.value.type === 'mirror') throw noUpstreamYet(stage)
+function setHeaders(res: Response, headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
 }
 
-/** Mirrors would ask their upstream again; no index has one that could. */
+/** Has the mirrors of a stage ask their upstreams again. What is stored stays when one of them fails. */
 async function refresh(deps: Deps, req: Request, res: Response): Promise<void> {
   const ref = projectPath(req.params)
   const reader = deps.storage.reader()
   const stage = await openStage({ reader, current: reader, ref, caller: await callerOf(deps, req) })
-  refuseMirror(stage)
+  await renewUpstreams(deps, stage, ref.project)
   redirectTo(deps, req, res, `${joinUrl('', ref.user, ref.index, '+simple', ref.project)}/`)
 }

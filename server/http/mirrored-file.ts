@@ -1,0 +1,140 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Refusal } from '#log-format/api/refusal.js'
+import type { MirrorFileValue } from '#log-format/values.js'
+import type { FileRef } from '#server/commands/lookups.js'
+import { type AskedMirror, findMirroredFile, noteMirrorDigest } from '#server/commands/mirrors.js'
+import { contentTypeOf } from '#server/packaging/filename.js'
+import { upstreamOf } from '#server/stages/refresh-mirror.js'
+import type { Reader } from '#server/storage/reader.js'
+import type { WantedFile } from '#server/upstream/file-download.js'
+import { type ByteRange, parseByteRange } from './byte-range.js'
+import { formatHttpDate, ifRangeMatches, isNotModified } from './caching.js'
+import type { Deps } from './deps.js'
+import { sendFile } from './file-body.js'
+import { pumpDownload } from './pump-download.js'
+import { redirectAway } from './redirect.js'
+
+const METADATA_SUFFIX = '.metadata'
+
+/** A file of a mirror, or what is told of one beside it. */
+export interface Mirrored {
+  readonly mirror: AskedMirror
+  readonly basename: string
+  readonly project: string
+  readonly content: Pick<MirrorFileValue, 'url' | 'sha256' | 'md5' | 'size' | 'time'>
+}
+
+/** What a mirror has at a public path, the metadata beside a file included (PEP 658). */
+export async function findMirrored(reader: Reader, ref: FileRef & AskedMirror): Promise<Mirrored | undefined> {
+  const { user, index, value, basename } = ref
+  const mirror = { user, index, value }
+  const file = await findMirroredFile(reader, ref)
+  if (file !== undefined) return { mirror, basename, project: file.project, content: file.value }
+  if (!basename.endsWith(METADATA_SUFFIX)) return undefined
+  const beside = await findMirroredFile(reader, { ...ref, basename: basename.slice(0, -METADATA_SUFFIX.length) })
+  const sha256 = beside?.value.coreMetadata
+  if (beside === undefined || sha256 === undefined) return undefined
+  return { mirror, basename, project: beside.project, content: { url: metadataUrl(beside.value.url), sha256 } }
+}
+
+/**
+ * Answers GET or HEAD of a mirrored file: from the store, or as it arrives
+ * from its upstream, once for all who want it. Refuses `not-found` what the
+ * upstream has no more, `upstream-failed` where it cannot be had.
+ */
+export async function sendMirroredFile(
+  deps: Deps,
+  request: IncomingMessage,
+  response: ServerResponse,
+  { file, cacheControl }: { readonly file: Mirrored; readonly cacheControl: string },
+): Promise<void> {
+  const { content, basename, mirror } = file
+  const stored = content.sha256 === undefined ? undefined : await deps.blobs.stat(content.sha256)
+  if (content.sha256 !== undefined && stored !== undefined) {
+    await sendStored(deps, request, response, { file, cacheControl, sha256: content.sha256, size: stored.size })
+    return
+  }
+  if (mirror.value.mirror_use_external_urls === true) {
+    redirectAway(response, content.url)
+    return
+  }
+  const headers: Record<string, string> = {
+    'Cache-Control': cacheControl,
+    'Content-Type': contentTypeOf(basename),
+    ...(content.sha256 !== undefined && { ETag: `"${content.sha256}"`, 'Accept-Ranges': 'bytes' }),
+    ...(content.time !== undefined && { 'Last-Modified': formatHttpDate(content.time) }),
+  }
+  const validators = { etag: `"${content.sha256 ?? ''}"`, lastModifiedMs: content.time }
+  if (content.sha256 !== undefined && isNotModified(request.headers, validators)) return void response.writeHead(304, headers).end()
+  if (request.method === 'HEAD' && content.size !== undefined) {
+    response.writeHead(200, { ...headers, 'Content-Length': content.size }).end()
+    return
+  }
+  const download = deps.downloads.of(await wantedFile(deps, file))
+  const size = await download.announcedSize
+  if (request.method === 'HEAD') return void response.writeHead(200, { ...headers, ...lengthHeader(size) }).end()
+  const range = size === undefined || !ifRangeMatches(request.headers['if-range'], validators) ? undefined : rangeOf(request, size)
+  const { start, end } = range ?? { start: 0, end: size ?? Infinity }
+  await download.beyond(start) // what fails before the first byte is answered as a failure
+  if (range !== undefined && size !== undefined) {
+    response.writeHead(206, { ...headers, 'Content-Length': end - start, 'Content-Range': `bytes ${start}-${end - 1}/${size}` })
+  } else {
+    response.writeHead(200, { ...headers, ...lengthHeader(size) })
+  }
+  await pumpDownload(response, download, { start, end }, { blobs: deps.blobs, idleTimeoutMs: deps.limits.idleTimeoutMs })
+}
+
+interface Stored {
+  readonly file: Mirrored
+  readonly cacheControl: string
+  readonly sha256: string
+  readonly size: number
+}
+
+async function sendStored(deps: Deps, request: IncomingMessage, response: ServerResponse, { file, cacheControl, sha256, size }: Stored): Promise<void> {
+  const { time } = file.content
+  const body = {
+    sha256,
+    size,
+    contentType: contentTypeOf(file.basename),
+    headers: { 'Cache-Control': cacheControl },
+    ...(time !== undefined && { lastModifiedMs: time }),
+  }
+  await sendFile(request, response, body, { blobs: deps.blobs, cache: deps.smallFiles, hot: deps.hotFiles, idleTimeoutMs: deps.limits.idleTimeoutMs })
+}
+
+async function wantedFile(deps: Deps, { mirror, basename, project, content }: Mirrored): Promise<WantedFile> {
+  const { url, sha256, md5, size } = content
+  const onStored = async (stored: { readonly sha256: string; readonly size: number }): Promise<void> => {
+    const origin = { time: deps.now(), actor: '+upstream', via: 'system', request: deps.newRequestId() } as const
+    const found = { user: mirror.user, index: mirror.index, project, basename, url, ...stored }
+    await deps.storage.transact(origin, (tx) => noteMirrorDigest(tx, found))
+  }
+  return {
+    upstream: await upstreamOf(deps.storage, mirror),
+    url,
+    ...(sha256 === undefined ? { onStored } : { sha256 }),
+    ...(md5 !== undefined && { md5 }),
+    ...(size !== undefined && { size }),
+  }
+}
+
+function lengthHeader(size: number | undefined): Readonly<Record<string, number>> {
+  return size === undefined ? {} : { 'Content-Length': size }
+}
+
+function rangeOf({ headers }: IncomingMessage, size: number): ByteRange | undefined {
+  if (headers.range === undefined) return undefined
+  const range = parseByteRange(headers.range, size)
+  if (range === 'unsatisfiable') {
+    throw new Refusal('range-not-satisfiable', `the file has only ${size} bytes`, { headers: { 'Content-Range': `bytes */${size}` } })
+  }
+  return range === 'whole' ? undefined : range
+}
+
+/** PEP 658: the suffix belongs to the path. */
+function metadataUrl(file: string): string {
+  const url = new URL(file)
+  url.pathname += METADATA_SUFFIX
+  return url.href
+}

@@ -1,0 +1,79 @@
+import type { ServerResponse } from 'node:http'
+import type { BlobStore, OpenBlob } from '#server/storage/blob-store.js'
+import { openFile } from '#server/storage/open-blob.js'
+import type { FileDownload } from '#server/upstream/file-download.js'
+import type { ByteRange } from './byte-range.js'
+import { pumpFile } from './file-pump.js'
+
+const READ_BYTES = 256 * 1024
+
+/**
+ * Writes a range of a file that is still on its way to a response that has its
+ * head, and ends it: behind the download while it goes on, from the store once
+ * it is over. An `end` of Infinity is that of the file. A download that fails
+ * destroys the socket, so that nobody takes what arrived for all of it.
+ */
+export async function pumpDownload(
+  res: ServerResponse,
+  download: FileDownload,
+  range: ByteRange,
+  from: { readonly blobs: Pick<BlobStore, 'open'>; readonly idleTimeoutMs: number },
+): Promise<void> {
+  res.setTimeout(from.idleTimeoutMs, () => res.destroy()) // counts only while the socket takes nothing
+  res.on('error', () => undefined) // followed by the close
+  let position = range.start
+  let temp: OpenBlob | undefined
+  try {
+    while (position < range.end && !res.destroyed) {
+      const progress = await download.beyond(position)
+      if (progress.kind === 'whole') {
+        const blob = await from.blobs.open(progress.sha256)
+        if (blob === undefined) throw new Error(`the blob ${progress.sha256} is gone right after it was stored`)
+        try {
+          await pumpFile(res, blob, { start: position, end: Math.min(range.end, progress.size) }, from.idleTimeoutMs)
+        } finally {
+          await blob.close()
+        }
+        return
+      }
+      temp ??= await openUnlessGone(progress.path)
+      if (temp === undefined) {
+        await download.beyond(Infinity)
+        continue
+      }
+      const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, progress.bytes - position, range.end - position))
+      const bytes = await temp.read(buffer, position)
+      position += bytes
+      if (bytes > 0 && !res.write(buffer.subarray(0, bytes))) await drained(res)
+    }
+    res.end()
+  } catch {
+    res.destroy() // the head was sent: a connection that breaks off is all that can be said
+  } finally {
+    await temp?.close()
+  }
+}
+
+/** Undefined when the download ended meanwhile. */
+async function openUnlessGone(path: string): Promise<OpenBlob | undefined> {
+  try {
+    return await openFile(path)
+  } catch (error) {
+    if (typeof error === 'object' && error !== null && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** Resolves when the socket takes more, or the client is gone. */
+function drained(res: ServerResponse): Promise<void> {
+  if (res.destroyed) return Promise.resolve()
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      res.off('drain', settle)
+      res.off('close', settle)
+      resolve()
+    }
+    res.on('drain', settle)
+    res.on('close', settle)
+  })
+}

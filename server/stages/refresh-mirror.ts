@@ -1,0 +1,179 @@
+import { Refusal } from '#log-format/api/refusal.js'
+import { keys } from '#log-format/keys.js'
+import type { JsonValue } from '#log-format/values.js'
+import { type AskedMirror, changeMirrorProject, differsFromMirror, isSameMirror } from '#server/commands/mirrors.js'
+import { indexName } from '#server/commands/lookups.js'
+import { projectNameFault } from '#server/packaging/project-name.js'
+import type { Storage } from '#server/storage/storage.js'
+import { secretNames } from '#server/storage/vault.js'
+import type { Upstream, UpstreamClient } from '#server/upstream/client.js'
+import { fetchProjectPage } from '#server/upstream/project-page.js'
+import { MirrorNotes } from './mirror-notes.js'
+import type { IndexInOrder } from './resolution-order.js'
+
+/** What can be said of a project on a mirror. Times are ms since the epoch. */
+export type Freshness =
+  /** What is stored is what the upstream has; until then nobody need ask again. */
+  | { readonly kind: 'fresh'; readonly until: number }
+  | { readonly kind: 'absent'; readonly until: number }
+  /** The upstream could not be asked in time: what is stored, if anything, is of before. */
+  | { readonly kind: 'failed'; readonly refusal: Refusal }
+
+export interface MirrorRefresherInput {
+  readonly storage: Storage
+  readonly client: UpstreamClient
+  readonly now: () => number
+  readonly newRequestId: () => string
+  /** Told what went wrong on our side while nobody waits for it. */
+  readonly onFault: (fault: unknown) => void
+  readonly limits?: Partial<MirrorLimits>
+}
+
+export interface MirrorLimits {
+  /** How long a page is fresh, where its index does not say. */
+  readonly expiryMs: number
+  /** How long it is believed at most that there is no such project. */
+  readonly absentMs: number
+  /** How long somebody waits who has nothing yet, and who could have something stale instead. */
+  readonly coldWaitMs: number
+  readonly staleWaitMs: number
+  /** How long fetching goes on at most. */
+  readonly fetchMs: number
+}
+
+const LIMITS: MirrorLimits = { expiryMs: 1_800_000, absentMs: 60_000, coldWaitMs: 8000, staleWaitMs: 1500, fetchMs: 60_000 }
+
+/**
+ * Keeps what is stored of mirrors in step with their upstreams, for whoever
+ * asks for a project: one request at a time for each, however many wait.
+ */
+export class MirrorRefresher implements AsyncDisposable {
+  readonly #input: MirrorRefresherInput
+  readonly #limits: MirrorLimits
+  readonly #notes: MirrorNotes
+  readonly #running = new Map<string, Promise<Freshness>>()
+  readonly #stop = new AbortController()
+
+  constructor(input: MirrorRefresherInput) {
+    this.#input = input
+    this.#limits = { ...LIMITS, ...input.limits }
+    this.#notes = new MirrorNotes(input.storage)
+  }
+
+  /** Brings the project up to date if it is not, but keeps nobody waiting for long. */
+  async ensure(mirror: AskedMirror, project: string): Promise<Freshness> {
+    if (projectNameFault(project) !== undefined) return { kind: 'absent', until: Infinity }
+    const { storage, now } = this.#input
+    const isKnown = (await storage.reader().get(keys.project({ user: mirror.user, index: mirror.index, project }))) !== undefined
+    const note = this.#notes.get(mirror, project)
+    const until = note === undefined || (note.has && !isKnown) ? 0 : this.#until(mirror, note)
+    if (note !== undefined && until > now()) return { kind: note.has ? 'fresh' : 'absent', until }
+    const { coldWaitMs, staleWaitMs } = this.#limits
+    return withinTime(this.#refresh(mirror, project, isKnown), isKnown ? staleWaitMs : coldWaitMs, mirror)
+  }
+
+  /** Forgets how fresh the project is and asks the upstream for all of it. */
+  async renew(mirror: AskedMirror, project: string): Promise<Freshness> {
+    await this.#notes.forget(mirror, project)
+    return this.ensure(mirror, project)
+  }
+
+  /** Ends what is under way. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new Refusal('not-available', 'the server is shutting down'))
+    await Promise.allSettled(this.#running.values())
+  }
+
+  #refresh(mirror: AskedMirror, project: string, isKnown: boolean): Promise<Freshness> {
+    const name = `${indexName(mirror)}\0${project}\0${mirror.value.created}\0${mirror.value.mirror_url ?? ''}`
+    const running = this.#running.get(name)
+    if (running !== undefined) return running
+    const started = this.#fetch(mirror, project, isKnown)
+      .catch((error: unknown): Freshness => {
+        if (error instanceof Refusal) return { kind: 'failed', refusal: error }
+        this.#input.onFault(error)
+        return { kind: 'failed', refusal: new Refusal('upstream-failed', `what the upstream of ${indexName(mirror)} has could not be stored`) }
+      })
+      .finally(() => this.#running.delete(name))
+    this.#running.set(name, started)
+    return started
+  }
+
+  async #fetch(mirror: AskedMirror, project: string, isKnown: boolean): Promise<Freshness> {
+    const { storage, client, now, newRequestId } = this.#input
+    const upstream = await upstreamOf(storage, mirror)
+    const note = isKnown ? this.#notes.get(mirror, project) : undefined
+    const { checked: _, has: __, ...validators } = note ?? { checked: 0, has: false }
+    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(this.#limits.fetchMs)])
+    const page = await fetchProjectPage(client, { upstream, project, validators, signal })
+    const checked = now()
+    if (page.kind === 'absent') {
+      const absent = { checked, has: false }
+      await this.#notes.set(mirror, project, absent)
+      return { kind: 'absent', until: this.#until(mirror, absent) }
+    }
+    if (page.kind === 'page') {
+      const { user, index } = mirror
+      const said = { user, index, project, files: page.files }
+      if (await differsFromMirror(storage.reader(), said, checked)) {
+        const origin = { time: checked, actor: '+upstream', via: 'system', request: newRequestId() } as const
+        await storage.transact(origin, (tx) => changeMirrorProject(tx, mirror, said))
+      }
+    }
+    const fresh = { checked, has: true, ...(page.kind === 'page' ? page.validators : validators) }
+    await this.#notes.set(mirror, project, fresh)
+    return { kind: 'fresh', until: this.#until(mirror, fresh) }
+  }
+
+  #until({ value }: AskedMirror, { checked, has }: { readonly checked: number; readonly has: boolean }): number {
+    const { expiryMs, absentMs } = this.#limits
+    const expiry = value.mirror_cache_expiry === undefined ? expiryMs : value.mirror_cache_expiry * 1000
+    return checked + (has ? expiry : Math.min(expiry, absentMs))
+  }
+}
+
+/** The index as one to ask the upstream of; undefined for one that is no mirror. */
+export function asMirror({ user, index, value }: IndexInOrder): AskedMirror | undefined {
+  return value.type === 'mirror' ? { user, index, value } : undefined
+}
+
+/**
+ * Whom to ask for a mirror, with what the vault has for it. Refuses
+ * `upstream-failed` a mirror that has no usable URL, and `not-found` one that
+ * is no more what it was: the credentials of its present upstream are not for a former one.
+ */
+export async function upstreamOf(storage: Storage, mirror: AskedMirror): Promise<Upstream> {
+  const { user, index, value } = mirror
+  if (!isSameMirror(await storage.reader().get(keys.index(mirror)), value)) {
+    throw new Refusal('not-found', `what mirror ${user}/${index} had from another upstream is not kept here`)
+  }
+  const stated = value.mirror_url ?? ''
+  const url = URL.canParse(stated) ? new URL(stated) : undefined
+  if (url === undefined || !/^https?:$/.test(url.protocol)) throw new Refusal('upstream-failed', `mirror ${user}/${index} has no mirror_url to ask`)
+  if (!url.pathname.endsWith('/')) url.pathname += '/'
+  url.search = ''
+  url.hash = ''
+  const credentials = credentialsIn(storage.vault.get(secretNames.upstream(user, index)))
+  return credentials === undefined ? { url } : { url, credentials }
+}
+
+function credentialsIn(secret: JsonValue | undefined): Upstream['credentials'] {
+  if (typeof secret !== 'object' || secret === null || Array.isArray(secret)) return undefined
+  const { username, password }: { readonly [field: string]: unknown } = { ...secret }
+  return typeof username === 'string' && typeof password === 'string' ? { username, password } : undefined
+}
+
+async function withinTime(refresh: Promise<Freshness>, waitMs: number, mirror: AskedMirror): Promise<Freshness> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<Freshness>((resolve) => {
+    timer = setTimeout(() => {
+      const refusal = new Refusal('upstream-failed', `the upstream of ${indexName(mirror)} takes too long to answer; try again in a moment`)
+      resolve({ kind: 'failed', refusal })
+    }, waitMs)
+  })
+  try {
+    return await Promise.race([refresh, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
