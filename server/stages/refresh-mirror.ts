@@ -90,7 +90,7 @@ export class MirrorRefresher implements AsyncDisposable {
     if (running !== undefined) return running
     const started = this.#fetch(mirror, project, isKnown)
       .catch((error: unknown): Freshness => {
-        if (error instanceof Refusal) return { kind: 'failed', refusal: error }
+        if (error instanceof Refusal) return { kind: 'failed', refusal: ofUpstream(error) }
         this.#input.onFault(error)
         return { kind: 'failed', refusal: new Refusal('upstream-failed', `what the upstream of ${indexName(mirror)} has could not be stored`) }
       })
@@ -161,6 +161,11 @@ function credentialsIn(secret: JsonValue | undefined): Upstream['credentials'] {
   if (typeof secret !== 'object' || secret === null || Array.isArray(secret)) return undefined
   const { username, password }: { readonly [field: string]: unknown } = { ...secret }
   return typeof username === 'string' && typeof password === 'string' ? { username, password } : undefined
+}
+
+/** Whoever asks did nothing wrong, whatever the upstream did. */
+function ofUpstream(refusal: Refusal): Refusal {
+  return refusal.kind === 'too-large' ? new Refusal('upstream-failed', refusal.message, { cause: refusal }) : refusal
 }
 
 async function withinTime(refresh: Promise<Freshness>, waitMs: number, mirror: AskedMirror): Promise<Freshness> {

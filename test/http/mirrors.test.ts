@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { randomBytes } from 'node:crypto'
+import { sweepOnce } from '#server/process/sweeper.js'
 import { wheel } from '#test/support/archives.js'
 import { startServer, type TestServer, type TestUser } from '#test/support/server.js'
 import { type Answer, sha256Of, silence, SIMPLE_JSON, status, TestUpstream, text, truncated, type UpstreamFile } from '#test/support/upstream.js'
@@ -15,7 +16,7 @@ const now = (): number => time
 
 beforeAll(async () => {
   upstream = await TestUpstream.start()
-  server = await startServer({ config: CONFIG, now, upstreamTimeoutMs: 1000 })
+  server = await startServer({ config: CONFIG, now })
   alice = await server.signUp('alice', {
     mirror: { type: 'mirror', mirror_url: upstream.url, mirror_cache_expiry: 100 },
     dev: { bases: ['alice/mirror'] },
@@ -41,6 +42,12 @@ async function page(project: string, index = 'alice/mirror', from: TestServer = 
   const body = await reply.text()
   const { files = [], versions = [] } = reply.status === 200 ? (JSON.parse(body) as Page) : {}
   return { status: reply.status, headers: reply.headers, files, versions }
+}
+
+/** Project pages that were answered from memory so far. */
+async function cacheHits(): Promise<number> {
+  const metrics = await (await server.fetch('/+metrics')).text()
+  return Number(/^devpi_page_cache_hits_total (\d+)$/m.exec(metrics)?.[1])
 }
 
 async function names(project: string, index?: string): Promise<string[]> {
@@ -84,6 +91,10 @@ describe('pages', () => {
     upstream.project('calm', [file('calm-1.0.zip')])
     const first = await page('calm', 'alice/child')
     const head = server.head()
+    const hits = await cacheHits()
+    expect(hits).not.toBeNaN()
+    await page('calm', 'alice/child')
+    expect(await cacheHits()).toBe(hits + 1)
     for (let round = 0; round < 20; round += 1) {
       expect((await page('calm', 'alice/child')).headers.get('etag')).toBe(first.headers.get('etag'))
       time += 101_000
@@ -122,6 +133,14 @@ describe('pages', () => {
 })
 
 describe('when the upstream fails', () => {
+  let impatient: TestServer
+  beforeAll(async () => {
+    impatient = await startServer({ config: CONFIG, now, upstreamTimeoutMs: 200 })
+    const other = await impatient.signUp('alice', { mirror: { type: 'mirror', mirror_url: upstream.url, mirror_cache_expiry: 100 } })
+    await other.put('/alice/child', { bases: ['alice/mirror'] })
+  })
+  afterAll(() => impatient[Symbol.asyncDispose]())
+
   const OUTAGES: readonly (readonly [string, Answer])[] = [
     ['500', status(500)],
     ['429', status(429, { 'retry-after': '9' })],
@@ -133,23 +152,23 @@ describe('when the upstream fails', () => {
     const project = `out-${name.replace(/\W/g, '')}`
     upstream.on(`/simple/${project}/`, outage)
     for (const index of ['alice/mirror', 'alice/child']) {
-      const reply = await server.fetch(`/${index}/+simple/${project}/`)
+      const reply = await impatient.fetch(`/${index}/+simple/${project}/`)
       expect(reply.status).toBe(502)
       time += 100_000
     }
     upstream.project(project, [file(`${project}-1.0.zip`)])
-    expect((await page(project)).files).toHaveLength(1)
+    expect((await page(project, 'alice/mirror', impatient)).files).toHaveLength(1)
     time += 101_000
     upstream.on(`/simple/${project}/`, outage)
-    const stale = await page(project, 'alice/child')
+    const stale = await page(project, 'alice/child', impatient)
     expect(stale.files).toHaveLength(1)
     expect(stale.headers.get('cache-control')).toContain('no-store')
     time += 101_000
     upstream.project(project, [file(`${project}-2.0.zip`)])
-    const well = await page(project, 'alice/child')
+    const well = await page(project, 'alice/child', impatient)
     expect(well.files.map(({ filename }) => filename)).toEqual([`${project}-2.0.zip`])
     expect(well.headers.get('cache-control')).not.toContain('no-store')
-  }, 30_000)
+  })
 
   test('no such project is 404, and believed for a while', async () => {
     expect((await page('absent')).status).toBe(404)
@@ -207,26 +226,26 @@ describe('files', () => {
   }
 
   test('fifty clients that want a cold file cause one request, and late ones read along', async () => {
-    const content = randomBytes(3_000_000)
+    const content = randomBytes(700_000)
     upstream.project('big', [file('big-1.0.zip', content)])
     let finish = (): void => undefined
     const rest = new Promise<void>((resolve) => { finish = resolve })
     upstream.on('/files/big/big-1.0.zip', async (_request, response) => {
       response.writeHead(200, { 'content-length': content.length })
-      response.write(content.subarray(0, 2_000_000))
+      response.write(content.subarray(0, 600_000))
       await rest
-      response.end(content.subarray(2_000_000))
+      response.end(content.subarray(600_000))
     })
     const url = await urlOf('big', 'alice/child')
     const first = await server.fetch(url) // its head is here while the upstream still sends
-    const others = Array.from({ length: 49 }, () => server.fetch(url).then((reply) => reply.arrayBuffer()))
-    const part = server.fetch(url, { headers: { range: 'bytes=2500000-2500009' } })
     const head = await server.fetch(url, { method: 'HEAD' })
-    expect([head.status, head.headers.get('content-length')]).toEqual([200, '3000000'])
+    expect([head.status, head.headers.get('content-length')]).toEqual([200, '700000'])
+    const part = server.fetch(url, { headers: { range: 'bytes=650000-650009' } })
+    const others = await Promise.all(Array.from({ length: 49 }, () => server.fetch(url)))
     finish()
-    for (const body of [first.arrayBuffer(), ...others]) expect(sha256Of(Buffer.from(await body))).toBe(sha256Of(content))
+    for (const reply of [first, ...others]) expect(sha256Of(Buffer.from(await reply.arrayBuffer()))).toBe(sha256Of(content))
     expect((await part).status).toBe(206)
-    expect(Buffer.from(await (await part).arrayBuffer())).toEqual(content.subarray(2_500_000, 2_500_010))
+    expect(Buffer.from(await (await part).arrayBuffer())).toEqual(content.subarray(650_000, 650_010))
     expect(upstream.count('/files/big/big-1.0.zip')).toBe(1)
     expect(Buffer.from(await (await server.fetch(url)).arrayBuffer()).equals(content)).toBe(true)
     expect(upstream.count('/files/big/big-1.0.zip')).toBe(1)
@@ -275,6 +294,21 @@ describe('files', () => {
     expect(await urlOf('plain')).toBe(url)
     expect((await server.fetch(url)).status).toBe(200)
     expect(upstream.count('/simple/plain/plain-1.0.zip')).toBe(1)
+  })
+
+  test('the sweep leaves what a mirror has', async () => {
+    upstream.project('swept', [file('swept-1.0.zip')])
+    const url = await urlOf('swept')
+    await (await server.fetch(url)).arrayBuffer()
+    const { storage, blobs } = server.running
+    const later = (): number => Date.now() + 1e10
+    await sweepOnce({ storage, blobs, undoWindowMs: 0, now: later })
+    expect(await (await server.fetch(url)).text()).toBe('swept-1.0.zip')
+    expect(upstream.count('/files/swept/swept-1.0.zip')).toBe(1)
+    expect((await (await server.root()).delete('/alice/mirror/swept')).status).toBe(200)
+    expect((await server.fetch(url)).status).toBe(404)
+    await sweepOnce({ storage, blobs, undoWindowMs: 0, now: later })
+    expect(await blobs.stat(sha256Of(Buffer.from('swept-1.0.zip')))).toBeUndefined()
   })
 
   test('core metadata is passed through and checked', async () => {

@@ -1,0 +1,30 @@
+import { wheel } from '#test/support/archives.js'
+import { testWith, Workshop } from '#test/support/real-clients.js'
+import { startServer } from '#test/support/server.js'
+import { TestUpstream, text } from '#test/support/upstream.js'
+
+const withPip = testWith(['venv', 'ensurepip'])
+
+withPip('pip installs through a child of a mirror, again without the upstream, and is told at once what cannot be had', async () => {
+  await using workshop = await Workshop.open()
+  const upstream = await TestUpstream.start()
+  await using server = await startServer({ config: { privateUpstreams: ['127.0.0.1'] } })
+  const alice = await server.signUp('alice', { mirror: { type: 'mirror', mirror_url: upstream.url, mirror_cache_expiry: 0 } })
+  await alice.put('/alice/dev', { bases: ['alice/mirror'] })
+  const [public1, plain] = [wheel('public', '1.0'), wheel('plain', '2.0')]
+  upstream.project('public', [{ filename: public1.filename, content: public1.bytes }])
+  upstream.on('/simple/plain/', text(`<a href="${plain.filename}">${plain.filename}</a>`))
+  upstream.on(`/simple/plain/${plain.filename}`, (_request, response) => void response.end(plain.bytes))
+
+  const pip = await workshop.venv('client')
+  const install = (...names: readonly string[]): Promise<{ readonly code: number; readonly output: string }> =>
+    workshop.run(pip, ['install', '--force-reinstall', '--no-cache-dir', '--index-url', `${server.url}/alice/dev/+simple/`, ...names])
+  expect(await install('public', 'plain')).toMatchObject({ code: 0 })
+  expect(upstream.count(`/files/public/${public1.filename}`)).toBe(1)
+  await upstream[Symbol.asyncDispose]()
+
+  expect(await install('public', 'plain')).toMatchObject({ code: 0 })
+  const start = performance.now()
+  expect((await install('unheard-of')).code).toBe(1)
+  expect(performance.now() - start).toBeLessThan(10_000)
+}, 60_000)
