@@ -1,8 +1,7 @@
 import { type ClientRequest, type IncomingHttpHeaders, type IncomingMessage, request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
-import type { Readable } from 'node:stream'
-import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import { Refusal } from '#log-format/api/refusal.js'
+import { PageReader } from './page-reader.js'
 import type { TargetHosts } from './target-hosts.js'
 import { UpstreamBreaker } from './upstream-breaker.js'
 
@@ -41,6 +40,7 @@ const MOST_REDIRECTS = 5
 
 /** Asks other servers for what users want of them, within limits of time, and only hosts that may be asked. */
 export class UpstreamClient implements Disposable {
+  readonly pages = new PageReader()
   readonly #hosts: TargetHosts
   readonly #agents: ReturnType<TargetHosts['keptAgents']>
   readonly #userAgent: string
@@ -115,40 +115,6 @@ export class UpstreamClient implements Disposable {
       request.end()
     })
   }
-}
-
-/** Reads a reply as text in UTF-8, unpacked; no more than `mostBytes` of it, packed or not. Refuses `upstream-failed`. */
-export async function readText({ body, headers, url }: UpstreamReply, mostBytes: number): Promise<string> {
-  const unpacked = unpack(body, headers['content-encoding'] ?? 'identity')
-  if (unpacked === undefined) {
-    body.destroy()
-    throw new Refusal('upstream-failed', `${url.host} answered in an encoding that nobody asked for`)
-  }
-  const chunks: Uint8Array[] = []
-  let size = 0
-  try {
-    for await (const chunk of unpacked as AsyncIterable<Uint8Array>) {
-      size += chunk.length
-      if (size > mostBytes) throw new Refusal('upstream-failed', `the page at ${url.host} has more than ${mostBytes} bytes`)
-      chunks.push(chunk)
-    }
-    return Buffer.concat(chunks, size).toString('utf8')
-  } catch (error) {
-    if (error instanceof Refusal) throw error
-    throw new Refusal('upstream-failed', `the answer of ${url.host} broke off`, { cause: error })
-  } finally {
-    unpacked.destroy()
-    body.destroy()
-  }
-}
-
-function unpack(body: IncomingMessage, encoding: string): Readable | undefined {
-  const unpacker =
-    encoding === 'gzip' || encoding === 'x-gzip' ? createGunzip() : encoding === 'br' ? createBrotliDecompress() : encoding === 'deflate' ? createInflate() : undefined
-  if (unpacker === undefined) return encoding === 'identity' ? body : undefined
-  body.on('error', (error) => unpacker.destroy(error))
-  body.on('aborted', () => unpacker.destroy(new Error('aborted')))
-  return body.pipe(unpacker)
 }
 
 class UpstreamTimeout extends Error {

@@ -1,8 +1,7 @@
 import { Refusal } from '#log-format/api/refusal.js'
-import { parseProjectHtml } from '#server/packaging/simple-html-parser.js'
 import { parseSimpleJson } from '#server/packaging/simple-json-parser.js'
 import type { SimpleFile } from '#server/packaging/simple-page.js'
-import { readText, type Upstream, type UpstreamClient } from './client.js'
+import type { Upstream, UpstreamClient } from './client.js'
 
 /** What makes a page cheap to ask for again, as the upstream gave it. */
 export interface PageValidators {
@@ -18,7 +17,6 @@ export type FetchedPage =
 
 const JSON_TYPE = 'application/vnd.pypi.simple.v1+json'
 const ACCEPT = `${JSON_TYPE}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01`
-const MOST_PAGE_BYTES = 64 * 1024 * 1024
 /** A validator is sent back as it came; a longer one is not worth its room. */
 const MOST_VALIDATOR_LENGTH = 500
 
@@ -41,11 +39,11 @@ export async function fetchProjectPage(
     if (reply.status === 404 || reply.status === 410) return { kind: 'absent' }
     throw new Refusal('upstream-failed', `${reply.url.host} answered ${reply.status} for the page of ${project}`)
   }
-  const text = await readText(reply, MOST_PAGE_BYTES)
+  const text = await client.pages.read(reply)
   const [type = ''] = (reply.headers['content-type'] ?? '').split(';', 1)
   return {
     kind: 'page',
-    files: type.trim().toLowerCase() === JSON_TYPE ? parseJson(text, reply.url) : parseHtml(text, reply.url),
+    files: type.trim().toLowerCase() === JSON_TYPE ? parseJson(text, reply.url) : await parseHtml(text, reply.url),
     validators: { ...validator('etag', reply.headers.etag), ...validator('lastModified', reply.headers['last-modified']) },
   }
 }
@@ -54,7 +52,8 @@ function parseJson(text: string, page: URL): SimpleFile[] {
   return absolute(parseSimpleJson(text).files, page)
 }
 
-function parseHtml(text: string, page: URL): SimpleFile[] {
+async function parseHtml(text: string, page: URL): Promise<SimpleFile[]> {
+  const { parseProjectHtml } = await import('#server/packaging/simple-html-parser.js') // most upstreams speak JSON, and most servers start without asking one
   const { files, base } = parseProjectHtml(text)
   return absolute(files, base !== undefined && URL.canParse(base, page.href) ? new URL(base, page) : page)
 }
