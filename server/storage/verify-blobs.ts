@@ -1,5 +1,5 @@
 import { keys } from '#log-format/keys.js'
-import type { LinkValue } from '#log-format/values.js'
+import type { LinkValue, MirrorFileValue } from '#log-format/values.js'
 import type { Database, RowOperation } from './database.js'
 import { mapParallel } from './map-parallel.js'
 import { scanned } from './past-scan.js'
@@ -23,7 +23,7 @@ const DIGESTS_AT_A_TIME = 500
  * folded into it, so that a blob named a thousand times is read once:
  *
  *     blob ␀ SHA256 ␀ SIZE    path of a link that names it
- *     named ␀ SHA256          nothing more
+ *     named ␀ SHA256          nothing more; also of what a mirror may have, which need not lie here
  */
 const BLOB_ROWS = { gte: 'blob\0', lt: 'blob\x01' }
 
@@ -37,6 +37,7 @@ interface BlobsInput extends VerifyTools {
 export async function verifyBlobs(input: BlobsInput): Promise<{ readonly blobs: number; readonly unnamedBlobs: number }> {
   const { fresh, blobs, report, progress } = input
   await noteNamedBlobs(fresh)
+  await noteMirroredBlobs(fresh)
   let done = 0
   for await (const rows of fresh.batches(BLOB_ROWS)) {
     await mapParallel(rows, PARALLEL, async ([row, bytes]) => {
@@ -67,6 +68,18 @@ async function noteNamedBlobs(fresh: Database): Promise<void> {
       notes.push({ type: 'put', key: `named\0${sha256}`, value: new Uint8Array() })
     }
     await fresh.write(notes, { sync: false })
+  }
+}
+
+async function noteMirroredBlobs(fresh: Database): Promise<void> {
+  const { family, segments } = keys.mirrorFile.under()
+  const { from, to } = nameRange(family, segments)
+  for await (const rows of fresh.batches({ gte: keyRow(from), lt: keyRow(to) })) {
+    const digests = rows.flatMap(([row, bytes]) => {
+      const file = scanned<Partial<MirrorFileValue> | null>(nameOfKeyRow(row), bytes, () => undefined).value
+      return [file?.sha256, file?.coreMetadata].filter((digest) => typeof digest === 'string')
+    })
+    await fresh.write(digests.map((sha256) => ({ type: 'put', key: `named\0${sha256}`, value: new Uint8Array() })), { sync: false })
   }
 }
 

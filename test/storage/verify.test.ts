@@ -168,6 +168,31 @@ test('blobs that are missing or damaged are named, others only counted', async (
   ])
 })
 
+test('what a mirror may have is named, and no finding if it does not lie here', async () => {
+  await using folder = await tempFolder()
+  {
+    await using storage = await openStorage(folder.path)
+    await storage.transact(origin(), (tx) => {
+      const file = { user: 'root', index: 'pypi', project: 'demo' }
+      const value = { url: 'https://upstream.example/demo', version: '1.0', dir: 'abc/def', seen: 1 }
+      tx.set(keys.mirrorFile({ ...file, basename: 'demo-1.0.zip' }), { ...value, sha256: digest('a'), coreMetadata: digest('b') })
+      tx.set(keys.mirrorFile({ ...file, basename: 'demo-1.0.tar.gz' }), { ...value, sha256: digest('d') })
+      tx.set(keys.mirrorFile({ ...file, basename: 'demo-1.0.egg' }), value)
+      tx.record(someMutation)
+      return Promise.resolve()
+    })
+  }
+  const blobs: VerifiableBlobs = {
+    verify: () => Promise.resolve('missing'),
+    async *list () {
+      yield* [digest('a'), digest('b'), digest('c')]
+    },
+  }
+  const { findings, report } = await verify(folder.path, blobs)
+  expect(findings).toEqual([])
+  expect(report).toMatchObject({ blobs: 0, unnamedBlobs: 1 })
+})
+
 test('a damaged table file of LevelDB is a finding', async () => {
   await using folder = await tempFolder()
   await fill(folder.path)
