@@ -47,7 +47,7 @@ export class MirrorNotes {
   async forget(mirror: AskedMirror, project: string): Promise<void> {
     const name = nameOf(mirror, project)
     this.#recent.set(name, 'none')
-    await this.#storage.setNote(name, null)
+    if (parseNote(this.#storage.note(name)) !== undefined) await this.#storage.setNote(name, null) // strangers may ask for any name
   }
 }
 

@@ -101,6 +101,9 @@ export class FileDownload {
   }
 }
 
+/** However slowly a file comes, it has come by then, or never will. */
+const LONGEST_DOWNLOAD_MS = 60 * 60 * 1000
+
 /** The downloads under way: one of each file, however many want it. */
 export class FileDownloads implements AsyncDisposable {
   readonly #client: UpstreamClient
@@ -122,7 +125,8 @@ export class FileDownloads implements AsyncDisposable {
     const name = `${wanted.sha256 ?? ''}\0${wanted.url}`
     const running = this.#running.get(name)
     if (running !== undefined) return running
-    const download = new FileDownload(this.#client, this.#store, wanted, { maxBytes: this.#maxBytes, signal: this.#stop.signal })
+    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(LONGEST_DOWNLOAD_MS)])
+    const download = new FileDownload(this.#client, this.#store, wanted, { maxBytes: this.#maxBytes, signal })
     this.counts.started += 1
     this.#running.set(name, download)
     void download.settled().then(() => this.#running.delete(name))
