@@ -1,6 +1,7 @@
 import { Refusal } from '#log-format/api/refusal.js'
 import { keys } from '#log-format/keys.js'
 import type { JsonValue } from '#log-format/values.js'
+import { RecentMap } from '#server/auth/recent-map.js'
 import { type AskedMirror, changeMirrorProject, differsFromMirror, isSameMirror } from '#server/commands/mirrors.js'
 import { indexName } from '#server/commands/lookups.js'
 import { projectNameFault } from '#server/packaging/project-name.js'
@@ -34,6 +35,8 @@ export interface MirrorLimits {
   readonly expiryMs: number
   /** How long it is believed at most that there is no such project. */
   readonly absentMs: number
+  /** How long it is believed at most that the upstream fails for a project. */
+  readonly failedMs: number
   /** How long somebody waits who has nothing yet, and who could have something stale instead. */
   readonly coldWaitMs: number
   readonly staleWaitMs: number
@@ -41,7 +44,10 @@ export interface MirrorLimits {
   readonly fetchMs: number
 }
 
-const LIMITS: MirrorLimits = { expiryMs: 1_800_000, absentMs: 60_000, coldWaitMs: 8000, staleWaitMs: 1500, fetchMs: 60_000 }
+const LIMITS: MirrorLimits = { expiryMs: 1_800_000, absentMs: 60_000, failedMs: 3000, coldWaitMs: 8000, staleWaitMs: 1500, fetchMs: 60_000 }
+
+/** Failures remembered: names that strangers ask for are among them. */
+const MOST_FAILURES = 10_000
 
 /**
  * Keeps what is stored of mirrors in step with their upstreams, for whoever
@@ -52,6 +58,7 @@ export class MirrorRefresher implements AsyncDisposable {
   readonly #limits: MirrorLimits
   readonly #notes: MirrorNotes
   readonly #running = new Map<string, Promise<Freshness>>()
+  readonly #failures = new RecentMap<{ readonly refusal: Refusal; readonly until: number }>(MOST_FAILURES)
   readonly #stop = new AbortController()
 
   constructor(input: MirrorRefresherInput) {
@@ -68,6 +75,8 @@ export class MirrorRefresher implements AsyncDisposable {
     const note = this.#notes.get(mirror, project)
     const until = note === undefined || (note.has && !isKnown) ? 0 : this.#until(mirror, note)
     if (note !== undefined && until > now()) return { kind: note.has ? 'fresh' : 'absent', until }
+    const failure = this.#failures.get(nameOf(mirror, project))
+    if (failure !== undefined && failure.until > now()) return { kind: 'failed', refusal: failure.refusal }
     const { coldWaitMs, staleWaitMs } = this.#limits
     return withinTime(this.#refresh(mirror, project, isKnown), isKnown ? staleWaitMs : coldWaitMs, mirror)
   }
@@ -75,6 +84,7 @@ export class MirrorRefresher implements AsyncDisposable {
   /** Forgets how fresh the project is and asks the upstream for all of it. */
   async renew(mirror: AskedMirror, project: string): Promise<Freshness> {
     await this.#notes.forget(mirror, project)
+    this.#failures.delete(nameOf(mirror, project))
     return this.ensure(mirror, project)
   }
 
@@ -85,18 +95,24 @@ export class MirrorRefresher implements AsyncDisposable {
   }
 
   #refresh(mirror: AskedMirror, project: string, isKnown: boolean): Promise<Freshness> {
-    const name = `${indexName(mirror)}\0${project}\0${mirror.value.created}\0${mirror.value.mirror_url ?? ''}`
+    const name = nameOf(mirror, project)
     const running = this.#running.get(name)
     if (running !== undefined) return running
     const started = this.#fetch(mirror, project, isKnown)
       .catch((error: unknown): Freshness => {
-        if (error instanceof Refusal) return { kind: 'failed', refusal: ofUpstream(error) }
+        if (error instanceof Refusal) return this.#failed(mirror, name, ofUpstream(error))
         this.#input.onFault(error)
         return { kind: 'failed', refusal: new Refusal('upstream-failed', `what the upstream of ${indexName(mirror)} has could not be stored`) }
       })
       .finally(() => this.#running.delete(name))
     this.#running.set(name, started)
     return started
+  }
+
+  #failed(mirror: AskedMirror, name: string, refusal: Refusal): Freshness {
+    const until = this.#input.now() + Math.min(this.#expiryOf(mirror), this.#limits.failedMs)
+    if (refusal.kind === 'upstream-failed') this.#failures.set(name, { refusal, until })
+    return { kind: 'failed', refusal }
   }
 
   async #fetch(mirror: AskedMirror, project: string, isKnown: boolean): Promise<Freshness> {
@@ -125,11 +141,19 @@ export class MirrorRefresher implements AsyncDisposable {
     return { kind: 'fresh', until: this.#until(mirror, fresh) }
   }
 
-  #until({ value }: AskedMirror, { checked, has }: { readonly checked: number; readonly has: boolean }): number {
-    const { expiryMs, absentMs } = this.#limits
-    const expiry = value.mirror_cache_expiry === undefined ? expiryMs : value.mirror_cache_expiry * 1000
-    return checked + (has ? expiry : Math.min(expiry, absentMs))
+  #until(mirror: AskedMirror, { checked, has }: { readonly checked: number; readonly has: boolean }): number {
+    const expiry = this.#expiryOf(mirror)
+    return checked + (has ? expiry : Math.min(expiry, this.#limits.absentMs))
   }
+
+  #expiryOf({ value }: AskedMirror): number {
+    return value.mirror_cache_expiry === undefined ? this.#limits.expiryMs : value.mirror_cache_expiry * 1000
+  }
+}
+
+/** What is under way, or failed, is of one upstream of one index. */
+function nameOf(mirror: AskedMirror, project: string): string {
+  return `${indexName(mirror)}\0${project}\0${mirror.value.created}\0${mirror.value.mirror_url ?? ''}`
 }
 
 /** The index as one to ask the upstream of; undefined for one that is no mirror. */

@@ -170,6 +170,18 @@ describe('when the upstream fails', () => {
     expect(well.headers.get('cache-control')).not.toContain('no-store')
   })
 
+  test('a failure is believed for a moment, unless somebody wants it asked again', async () => {
+    upstream.on('/simple/storm/', status(500))
+    for (const index of ['alice/mirror', 'alice/child', 'alice/child']) expect((await page('storm', index)).status).toBe(502)
+    expect(upstream.count('/simple/storm/')).toBe(1)
+    time += 3000
+    expect((await page('storm')).status).toBe(502)
+    expect(upstream.count('/simple/storm/')).toBe(2)
+    upstream.project('storm', [file('storm-1.0.zip')])
+    expect((await server.fetch('/alice/child/+simple/storm/refresh', { method: 'POST' })).status).toBe(302)
+    expect(await names('storm', 'alice/child')).toEqual(['storm-1.0.zip'])
+  })
+
   test('no such project is 404, and believed for a while', async () => {
     expect((await page('absent')).status).toBe(404)
     expect((await page('absent', 'alice/child')).status).toBe(404)
