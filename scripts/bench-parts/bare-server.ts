@@ -8,9 +8,10 @@ import { join } from 'node:path'
 
 /*
  * What the server is compared with: the least that sends the same bytes and
- * headers, or takes the same form. `/reply` answers with `reply.json`
- * (status, headers) and `reply.bin`; `/file?how=` serves `file.bin`; POST
- * parses a form, hashes, writes, syncs and renames, and keeps no log.
+ * headers, or takes the same form. `/file?how=` serves `file.bin`; any other
+ * GET, so that it can be the very request that the server gets, is answered
+ * with `reply.json` (status, headers) and `reply.bin`; POST parses a form,
+ * hashes, writes, syncs and renames, and keeps no log.
  */
 const folder = process.argv[2] ?? '.'
 
@@ -24,8 +25,8 @@ let fileInMemory: Buffer | undefined
 
 const server = createServer((request, response) => {
   if (request.method === 'POST') void takeForm(request, response)
-  else if (request.url === '/reply') sendReply(response)
-  else void sendFile(request, response)
+  else if (request.url?.startsWith('/file?') === true) void sendFile(request, response)
+  else sendReply(response)
 })
 
 function sendReply(response: ServerResponse): void {

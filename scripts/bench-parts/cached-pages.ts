@@ -48,21 +48,20 @@ interface Comparison {
 
 async function compare(what: string, least: number, { folder, server, asked, rounds, ms }: Comparison): Promise<Row[]> {
   await using bare = await bareOf(folder, server, asked)
-  const reply = getRequest('/reply')
   const ratios: number[] = []
   let rate = 0
   await hammer(server.port, asked, { connections: CONNECTIONS, ms })
-  await hammer(bare.port, reply, { connections: CONNECTIONS, ms })
+  await hammer(bare.port, asked, { connections: CONNECTIONS, ms })
   for (let round = 0; round < rounds; round += 1) {
     const ours = await hammer(server.port, asked, { connections: CONNECTIONS, ms })
-    const theirs = await hammer(bare.port, reply, { connections: CONNECTIONS, ms })
+    const theirs = await hammer(bare.port, asked, { connections: CONNECTIONS, ms })
     ratios.push(ours / theirs)
     rate = ours
   }
   return [atLeast(`${what}: share of bare (${rate.toFixed(0)}/s)`, least, median(ratios))]
 }
 
-/** A bare server that sends what ours sends to this request. */
+/** A bare server that sends what ours sends to this request; it is asked with the same bytes. */
 async function bareOf(folder: string, server: Listening, asked: Buffer): Promise<Listening> {
   const { status, headers, body } = await once(server.port, asked)
   const own = new Set(['date', 'connection', 'keep-alive'])
@@ -92,7 +91,7 @@ async function whileUploading(folder: string, server: Listening, page: Buffer, r
     const count = next - start
     const began = performance.now()
     let sent = 0
-    const theirs = await hammerWhile(bare.port, getRequest('/reply'), ms, async () => {
+    const theirs = await hammerWhile(bare.port, page, ms, async () => {
       if (sent >= count) return false
       await askAll(bare.port, files.slice(start + sent, start + sent + 1), 1)
       sent += 1
@@ -100,7 +99,7 @@ async function whileUploading(folder: string, server: Listening, page: Buffer, r
       return true
     })
     busy.push(ours / theirs)
-    idle.push(ours / (await hammer(bare.port, getRequest('/reply'), { connections: CONNECTIONS, ms })))
+    idle.push(ours / (await hammer(bare.port, page, { connections: CONNECTIONS, ms })))
     uploaded.push((count * 1000) / ms)
   }
   return [
