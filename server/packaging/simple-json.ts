@@ -35,22 +35,20 @@ export function openProjectJson(head: ProjectJsonHead): string {
   )
 }
 
-/** The object of one file, which depends on nothing but the file. */
+/**
+ * The object of one file, which depends on nothing but the file. One template
+ * takes half the time of as many additions, and pages have thousands of files.
+ */
 export function renderFileJson(file: SimpleFile): string {
-  let written = `{"filename":${quote(file.filename)},"url":${quote(file.url)},"hashes":${hashesObject(file.hashes)}`
-  if (file.requiresPython) written += `,"requires-python":${quote(file.requiresPython)}`
-  if (file.size !== undefined) written += `,"size":${file.size}`
+  const { filename, url, requiresPython, size, uploadTime, yanked, coreMetadata, provenance } = file
+  const python = requiresPython ? `,"requires-python":${quote(requiresPython)}` : ''
+  const bytes = size === undefined ? '' : `,"size":${size}`
   // PEP 700: RFC 3339 in UTC.
-  if (file.uploadTime !== undefined) written += `,"upload-time":"${utcTime(file.uploadTime)}"`
-  if (file.yanked !== undefined) written += `,"yanked":${yanked(file.yanked)}`
-  if (file.coreMetadata !== undefined) {
-    const stated = coreMetadata(file.coreMetadata)
-    // PEP 714 renamed it because pip 22.3 to 23.0 fail on an object under the older name, `dist-info-metadata`; the alias
-    // here is the one of the public index, which they pass over.
-    written += `,"core-metadata":${stated},"data-dist-info-metadata":${stated}`
-  }
-  if (file.provenance !== undefined) written += `,"provenance":${quote(file.provenance)}`
-  return `${written}}`
+  const time = uploadTime === undefined ? '' : `,"upload-time":"${utcTime(uploadTime)}"`
+  const withdrawn = yanked === undefined ? '' : `,"yanked":${yankedValue(yanked)}`
+  const metadata = coreMetadata === undefined ? '' : coreMetadataMembers(coreMetadata)
+  const attested = provenance === undefined ? '' : `,"provenance":${quote(provenance)}`
+  return `{"filename":${quote(filename)},"url":${quote(url)},"hashes":${hashesObject(file.hashes)}${python}${bytes}${time}${withdrawn}${metadata}${attested}}`
 }
 
 export const CLOSE_PROJECT_JSON = ']}\n'
@@ -89,19 +87,26 @@ function projectStatus(status: ProjectStatus | undefined): string {
 }
 
 /** PEP 691 wants a value that counts as true, which an empty reason does not. */
-function yanked(reason: true | string): string {
+function yankedValue(reason: true | string): string {
   return reason === true || reason === '' ? 'true' : quote(reason)
 }
 
-function coreMetadata(stated: true | Hashes): string {
+/**
+ * PEP 714 renamed it because pip 22.3 to 23.0 fail on an object under the older name, `dist-info-metadata`; the alias
+ * here is the one of the public index, which they pass over.
+ */
+function coreMetadataMembers(stated: true | Hashes): string {
   const hashes = stated === true ? '{}' : hashesObject(stated)
-  return hashes === '{}' ? 'true' : hashes
+  const value = hashes === '{}' ? 'true' : hashes
+  return `,"core-metadata":${value},"data-dist-info-metadata":${value}`
 }
 
+/** Names and digests are plain, see `Hashes`. */
 function hashesObject(hashes: Hashes): string {
   let written = ''
   for (const algorithm in hashes) {
-    written += `${written === '' ? '' : ','}${quote(algorithm)}:${quote(hashes[algorithm] ?? '')}`
+    const member = `"${algorithm}":"${hashes[algorithm] ?? ''}"`
+    written = written === '' ? member : `${written},${member}`
   }
   return `{${written}}`
 }

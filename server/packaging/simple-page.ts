@@ -5,7 +5,7 @@
 
 export const SIMPLE_API_VERSION = '1.4'
 
-/** Lower-case hex by algorithm name; `sha256` where it is known. */
+/** Lower-case hex by algorithm name, which is of letters, digits, `-` and `_`; `sha256` where it is known. */
 export type Hashes = Readonly<Record<string, string>>
 
 export interface SimpleFile {
