@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Origin } from '#log-format/entry.js'
 import type { Authenticator } from '#server/auth/identify.js'
+import type { NodeTokens } from '#server/auth/node-token.js'
 import { type AccessPolicy, actorOf, type Caller } from '#server/auth/caller.js'
 import type { PasswordHasher } from '#server/auth/passwords.js'
 import type { DiskBlobs } from '#server/storage/disk-blobs.js'
@@ -45,6 +46,8 @@ export interface Deps {
   readonly blobs: DiskBlobs
   readonly authenticator: Authenticator
   readonly hasher: PasswordHasher
+  /** By which replicas are known. */
+  readonly nodeTokens: NodeTokens
   readonly pages: ProjectPages
   readonly files: PublicFiles
   readonly smallFiles: SmallFileCache

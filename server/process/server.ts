@@ -6,6 +6,7 @@ import { Refusal } from '#log-format/api/refusal.js'
 import { NO_SERIAL } from '#log-format/serial.js'
 import { Authenticator } from '#server/auth/identify.js'
 import { LoginThrottle } from '#server/auth/login-throttle.js'
+import { nodeTokens } from '#server/auth/node-token.js'
 import { PasswordHasher } from '#server/auth/passwords.js'
 import { loadSecret } from '#server/auth/secret-file.js'
 import { storedTokens } from '#server/commands/tokens.js'
@@ -84,6 +85,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const onFault = (fault: unknown): void => { logger.error({ err: fault }, 'what an upstream has could not be stored') }
   const mirrors = stack.use(new MirrorRefresher({ storage, client: upstream, now, newRequestId, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
   const downloads = stack.use(new FileDownloads({ client: upstream, store: blobs, maxBytes: config.maxRequestBodyBytes }))
+  const secret = await loadSecret(config.secretFile ?? join(config.serverDir, '.secret'))
   let swept: SweepCounts | undefined
   const address = { port: config.port }
   const deps: Deps = {
@@ -101,11 +103,12 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     authenticator: new Authenticator({
       secretOf: (user) => storage.vault.get(secretNames.user(user)),
       apiTokens: storedTokens(storage),
-      secret: await loadSecret(config.secretFile ?? join(config.serverDir, '.secret')),
+      secret,
       hasher,
       throttle: new LoginThrottle({ now }),
       now,
     }),
+    nodeTokens: nodeTokens(secret, now),
     smallFiles,
     hotFiles,
     files,

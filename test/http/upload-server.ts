@@ -10,6 +10,7 @@ import { keys } from '#log-format/keys.js'
 import type { StageIndexValue } from '#log-format/values.js'
 import { Authenticator } from '#server/auth/identify.js'
 import { LoginThrottle } from '#server/auth/login-throttle.js'
+import { nodeTokens } from '#server/auth/node-token.js'
 import { PasswordHasher } from '#server/auth/passwords.js'
 import { storedTokens } from '#server/commands/tokens.js'
 import { beginRequest } from '#server/http/authenticate.js'
@@ -140,6 +141,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
   const pages = new ProjectPages(storage, node)
   const files = new PublicFiles(storage, node, smallFiles)
   const streams = new ChangeStreams()
+  const secret = randomBytes(32)
   let requests = 0
   return {
     storage,
@@ -155,11 +157,12 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     authenticator: new Authenticator({
       secretOf: (user) => storage.vault.get(secretNames.user(user)),
       apiTokens: storedTokens(storage),
-      secret: randomBytes(32),
+      secret,
       hasher,
       throttle: new LoginThrottle({ now: Date.now }),
       now: Date.now,
     }),
+    nodeTokens: nodeTokens(secret, Date.now),
     pages,
     smallFiles,
     hotFiles,
