@@ -1,4 +1,4 @@
-import { type EntrySlices, sliceEntry } from '#log-format/entry-slices.js'
+import { sliceEntry } from '#log-format/entry-slices.js'
 import { type Serial, toSerial } from '#log-format/serial.js'
 import type { Database, RowOperation } from './database.js'
 import type { EntryStore } from './entry-store.js'
@@ -29,7 +29,7 @@ export async function rebuildRows(input: {
   const fold = new BatchFold(db, projections)
   let writing: Promise<void> = Promise.resolve()
   for await (const stored of entries.read(toSerial(0))) {
-    const operations = await fold.batch(stored.map(({ bytes }) => sliceEntry(bytes)))
+    const operations = await fold.batch(stored.map(({ bytes }) => locateChanges(sliceEntry(bytes))))
     await writing
     writing = db.write(operations, { sync: false })
     writing.catch(() => undefined) // thrown where it is awaited
@@ -40,28 +40,35 @@ export async function rebuildRows(input: {
   await db.flush()
 }
 
+export interface BatchFoldOptions {
+  /** Where the bytes of entries are, those of this batch among them; in the database unless given. */
+  readonly entryAt?: EntryAt
+  /** Whether the fold begins with the first entry of a log, in a database without rows; it does unless this is false. */
+  readonly isEmpty?: boolean
+}
+
 /**
- * Folds a log from its first entry on into a database that had no rows. The
+ * Folds entries that follow each other, many at a time, into a database. The
  * caller writes what each call returns, at the latest before the next but one.
  */
 export class BatchFold {
   readonly #db: Database
   readonly #fold: Fold
   readonly #entryAt: EntryAt
-  /** What the database may have: most keys of a log are written once, and need not be looked for. */
-  readonly #seen = new SeenNames()
+  /** What the database may have: most keys of a log are written once, and need not be looked for. Undefined: anything. */
+  readonly #seen: SeenNames | undefined
   /** Of the batch before, which may still be on its way into the database. */
   #unwritten: ReadonlyMap<string, Uint8Array | undefined> = new Map()
 
-  constructor(db: Database, projections: readonly Projection[], entryAt: EntryAt = (serial) => db.get(entryRow(serial))) {
+  constructor(db: Database, projections: readonly Projection[], options: BatchFoldOptions = {}) {
     this.#db = db
-    this.#entryAt = entryAt
+    this.#entryAt = options.entryAt ?? ((serial) => db.get(entryRow(serial)))
+    this.#seen = options.isEmpty === false ? undefined : new SeenNames()
     this.#fold = new Fold(projections)
   }
 
   /** Rows of entries that follow each other. The values before them are fetched in one go. */
-  async batch(entries: readonly EntrySlices[]): Promise<readonly RowOperation[]> {
-    const located = entries.map(locateChanges)
+  async batch(located: readonly LocatedEntry[]): Promise<readonly RowOperation[]> {
     const before = await this.#rowsBefore(located)
     const folded: FoldedRows = { operations: [], rows: new Map() }
     const { rows } = folded
@@ -76,7 +83,7 @@ export class BatchFold {
     const wanted = new Set<string>()
     for (const { changes } of entries) {
       for (const { name } of changes) {
-        if (!this.#seen.mayHave(name)) this.#seen.add(name)
+        if (this.#seen?.mayHave(name) === false) this.#seen.add(name)
         else if (!this.#unwritten.has(name)) wanted.add(name)
       }
     }

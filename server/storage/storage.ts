@@ -5,12 +5,14 @@ import { Refusal } from '#log-format/api/refusal.js'
 import type { ChainHead } from '#log-format/chain.js'
 import { packValue, unpackValue } from '#log-format/codec.js'
 import type { Origin } from '#log-format/entry.js'
+import type { Frame } from '#log-format/framing.js'
 import { NO_SERIAL, type Serial } from '#log-format/serial.js'
 import type { JsonValue } from '#log-format/values.js'
 import { Changelog } from './changelog.js'
 import { CommitSignal } from './commit-signal.js'
 import { Database } from './database.js'
 import type { EntryStore } from './entry-store.js'
+import { Importer } from './importer.js'
 import { HEAD_ROW_SHAPE } from './head-row.js'
 import { Keyspace } from './keyspace.js'
 import type { Projection } from './projection.js'
@@ -33,13 +35,15 @@ export interface StorageOptions {
   readonly folder: string
   readonly projections: readonly Projection[]
   readonly onRebuild?: (progress: RebuildProgress) => void
+  /** Where entries come from: transactions here, unless it is told that they come from another node. */
+  readonly source?: 'transactions' | 'import'
   /** Free bytes on the disk of the folder; replaced in tests. */
   readonly freeBytes?: (folder: string) => Promise<number>
 }
 
 export type CommitListener = (entries: readonly CommittedEntry[]) => void
 
-/** The log, the keyspace folded from it, its projections, and the one writer. */
+/** The log, the keyspace folded from it, its projections, and the one who writes: the writer, or on a replica the importer. */
 export class Storage implements AsyncDisposable {
   /** Identifies this node for as long as its database lives: 32 hex digits. */
   readonly nodeId: string
@@ -47,7 +51,7 @@ export class Storage implements AsyncDisposable {
   readonly vault: Vault
   readonly #db: Database
   readonly #keyspace: Keyspace
-  readonly #writer: Writer
+  readonly #source: Writer | Importer
   readonly #signal: CommitSignal
   readonly #listeners = new Set<CommitListener>()
   readonly #room: DiskRoom
@@ -63,15 +67,15 @@ export class Storage implements AsyncDisposable {
     this.vault = openVault(db)
     this.#keyspace = new Keyspace(db, entries.head.serial)
     this.#signal = new CommitSignal(entries.head.serial)
-    this.#writer = new Writer({
+    const shared = {
       db,
       entries,
-      vault: this.vault,
       projections: options.projections,
-      onStart: (entries) => this.#keyspace.writeStarts(entries),
-      onCommit: (committed) => this.#committed(committed),
+      onStart: (committed: readonly CommittedEntry[]) => this.#keyspace.writeStarts(committed),
+      onCommit: (committed: readonly CommittedEntry[]) => this.#committed(committed),
       ensureRoom: () => this.#room.ensure(),
-    })
+    }
+    this.#source = options.source === 'import' ? new Importer(shared) : new Writer({ ...shared, vault: this.vault })
   }
 
   static async open(options: StorageOptions): Promise<Storage> {
@@ -94,17 +98,17 @@ export class Storage implements AsyncDisposable {
 
   /** Batches synced, entries in them and their bytes since the start. Entries by batches is what group commit gains. */
   get writeCounts(): { readonly batches: number; readonly entries: number; readonly bytes: number } {
-    return this.#writer.counts
+    return this.#source.counts
   }
 
   /** Size of the log: what LevelDB estimated on open, and the bytes of the entries since. */
   get logBytes(): number {
-    return this.#logBytesAtOpen + this.#writer.counts.bytes
+    return this.#logBytesAtOpen + this.#source.counts.bytes
   }
 
   /** False once a write of the log failed, which only a restart can mend. */
   get isWritable(): boolean {
-    return !this.#writer.isBroken
+    return !this.#source.isBroken
   }
 
   /** False while changes are refused because the disk is nearly full. */
@@ -119,7 +123,19 @@ export class Storage implements AsyncDisposable {
    */
   transact<T>(origin: Origin, turn: (tx: Transaction) => Promise<T>): Promise<Committed<T>> {
     if (this.#closing) return Promise.reject(new Refusal('not-available', 'the server is shutting down'))
-    return this.#writer.transact(origin, turn)
+    if (this.#source instanceof Importer) return Promise.reject(new Refusal('not-available', 'this server is a replica, and changes are made at its primary'))
+    return this.#source.transact(origin, turn)
+  }
+
+  /**
+   * Appends entries of another node, unchanged and in their order, and resolves to the head after them when they are
+   * on the disk. Many at a time cost little more than one; the next may be handed over before the last are written.
+   * Throws a `ChainError` for the first entry that is damaged or continues another history; those before it stay.
+   */
+  importEntries(frames: readonly Frame[]): Promise<ChainHead> {
+    if (this.#closing) return Promise.reject(new Refusal('not-available', 'the server is shutting down'))
+    if (!(this.#source instanceof Importer)) return Promise.reject(new Error('entries are imported where none are made'))
+    return this.#source.import(frames)
   }
 
   /** Everything as it stood at a serial; at head when none is given. */
@@ -179,7 +195,7 @@ export class Storage implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing = true
-    await this.#writer.idle()
+    await this.#source.idle()
     await this.#db.flush() // the next start then has no write-ahead file to read again
     await this.#db.close()
   }

@@ -1,9 +1,10 @@
 import { digestHex, entryDigest } from '#log-format/chain.js'
 import { decodeEntry } from '#log-format/codec.js'
 import type { Entry } from '#log-format/entry.js'
-import { type EntrySlices, sliceEntry } from '#log-format/entry-slices.js'
+import { sliceEntry } from '#log-format/entry-slices.js'
 import { NO_SERIAL, nextSerial, type Serial } from '#log-format/serial.js'
 import type { Database } from './database.js'
+import { locateChanges, type LocatedEntry } from './fold.js'
 import type { Projection } from './projection.js'
 import { BatchFold } from './rebuild.js'
 import { ENTRY_ROWS, entryRow, HEAD_DIGEST_ROW, serialOfEntryRow } from './rows.js'
@@ -20,16 +21,16 @@ interface EntriesInput extends VerifyTools {
 export async function verifyEntries(input: EntriesInput): Promise<{ readonly entries: number; readonly head: Serial }> {
   const { db, fresh, projections, report, progress } = input
   const chain = new ChainCheck((message) => report({ subject: 'entry', message }))
-  const fold = new BatchFold(fresh, projections, (serial) => db.get(entryRow(serial)))
+  const fold = new BatchFold(fresh, projections, { entryAt: (serial) => db.get(entryRow(serial)) })
   let entries = 0
   for await (const rows of db.batches(ENTRY_ROWS)) {
-    const batch: EntrySlices[] = []
+    const batch: LocatedEntry[] = []
     for (const [row, bytes] of rows) {
       const serial = serialOf(row)
       if (serial === undefined) {
         report({ subject: 'row', message: `the row ${JSON.stringify(row)} among the entries is none` })
       } else if (chain.next(serial, bytes)) {
-        batch.push({ ...sliceEntry(bytes), serial })
+        batch.push(locateChanges({ ...sliceEntry(bytes), serial }))
       }
     }
     await fresh.write(await fold.batch(batch), { sync: false })

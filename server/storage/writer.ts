@@ -244,7 +244,7 @@ function isFull(batch: Batch): boolean {
   return batch.entries.length >= MOST_ENTRIES || batch.bytes >= MOST_BYTES
 }
 
-function brokenStore(cause: Error): Refusal {
+export function brokenStore(cause: Error): Refusal {
   return new Refusal(
     'not-available',
     'the server cannot write its log any more and refuses changes; see its log file, make room, and restart it',

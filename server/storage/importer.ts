@@ -1,0 +1,163 @@
+import { type ChainHead, digestHex, entryDigest, extendChain } from '#log-format/chain.js'
+import { decodeEntry } from '#log-format/codec.js'
+import type { Entry } from '#log-format/entry.js'
+import { sliceEntry } from '#log-format/entry-slices.js'
+import { ChainError } from '#log-format/errors.js'
+import type { Frame } from '#log-format/framing.js'
+import { NO_SERIAL, nextSerial, type Serial } from '#log-format/serial.js'
+import type { Database, RowOperation } from './database.js'
+import type { EntryStore, StoredEntry } from './entry-store.js'
+import { locateChanges } from './fold.js'
+import type { Projection } from './projection.js'
+import { BatchFold } from './rebuild.js'
+import { entryRow } from './rows.js'
+import { brokenStore, type CommittedEntry } from './writer.js'
+
+export interface ImporterOptions {
+  readonly db: Database
+  readonly entries: EntryStore
+  readonly projections: readonly Projection[]
+  /** Called before a batch is written. */
+  readonly onStart: (entries: readonly CommittedEntry[]) => void
+  /** Called in the moment the head moves. */
+  readonly onCommit: (entries: readonly CommittedEntry[]) => void
+  /** Rejects with a refusal when the disk has no room for another batch. */
+  readonly ensureRoom: () => Promise<void>
+}
+
+/** What of a batch continues the log, and what is wrong with the entry behind it. */
+interface Checked {
+  readonly stored: readonly StoredEntry[]
+  readonly head: ChainHead
+  readonly fault: ChainError | undefined
+}
+
+/** Entries together with what follows from them. */
+interface Batch {
+  readonly stored: readonly StoredEntry[]
+  readonly head: ChainHead
+  readonly rows: readonly RowOperation[]
+  readonly committed: readonly CommittedEntry[]
+}
+
+/**
+ * Takes over entries of another node in place of the writer: their bytes
+ * unchanged, checked against the chain, folded as a writer folds its own. One
+ * batch is folded while the one before it is being written.
+ */
+export class Importer {
+  readonly #options: ImporterOptions
+  readonly #fold: BatchFold
+  /** Entries that were folded and may not be in the database yet. */
+  readonly #unwritten = new Map<Serial, Uint8Array>()
+  /** The head after everything folded. */
+  #folded: ChainHead
+  #turn: Promise<void> = Promise.resolve()
+  #writing: Promise<void> = Promise.resolve()
+  #failure: Error | undefined
+  /** Batches written, entries in them and their bytes, since the start. */
+  readonly counts = { batches: 0, entries: 0, bytes: 0 }
+
+  constructor(options: ImporterOptions) {
+    const { db, entries, projections } = options
+    this.#options = options
+    this.#folded = entries.head
+    this.#fold = new BatchFold(db, projections, {
+      entryAt: (serial) => this.#unwritten.get(serial) ?? db.get(entryRow(serial)),
+      isEmpty: entries.head.serial === NO_SERIAL,
+    })
+  }
+
+  /** Whether a write failed, after which there are no more. */
+  get isBroken(): boolean {
+    return this.#failure !== undefined
+  }
+
+  /** See `Storage.importEntries`. */
+  async import(frames: readonly Frame[]): Promise<ChainHead> {
+    const turn = this.#turn.then(() => this.#take(frames))
+    this.#turn = turn.then(() => undefined, () => undefined)
+    const { written, head, fault } = await turn
+    await written
+    if (this.#failure !== undefined) throw brokenStore(this.#failure)
+    if (fault !== undefined) throw fault
+    return head
+  }
+
+  /** Resolves when everything asked for so far is settled. */
+  async idle(): Promise<void> {
+    await this.#turn
+    await this.#writing
+  }
+
+  /** Resolves when the entries are on their way to the disk. */
+  async #take(frames: readonly Frame[]): Promise<Checked & { readonly written: Promise<void> }> {
+    if (this.#failure !== undefined) throw brokenStore(this.#failure)
+    await this.#options.ensureRoom()
+    const checked = checkChain(this.#folded, frames)
+    const { stored, head } = checked
+    if (stored.length > 0) {
+      for (const { serial, bytes } of stored) this.#unwritten.set(serial, bytes)
+      const located = stored.map(({ bytes }) => locateChanges(sliceEntry(bytes)))
+      const rows = await this.#fold.batch(located)
+      this.#folded = head
+      await this.#writing // the fold looks at the rows of one unwritten batch, not of two
+      const committed = located.map(({ serial, changes }) => ({ serial, touched: changes }))
+      this.#writing = this.#write({ stored, head, rows, committed })
+    }
+    return { ...checked, written: this.#writing }
+  }
+
+  async #write({ stored, head, rows, committed }: Batch): Promise<void> {
+    if (this.#failure !== undefined) return
+    const { entries, onStart, onCommit } = this.#options
+    try {
+      onStart(committed)
+      await entries.append({ expected: entries.head.serial, entries: stored, head, rows })
+    } catch (error) {
+      // What the disk holds now is unknown: nothing more is written until a restart has looked.
+      this.#failure = error instanceof Error ? error : new Error('the batch could not be written', { cause: error })
+      return
+    }
+    this.counts.batches += 1
+    this.counts.entries += stored.length
+    for (const { serial, bytes } of stored) {
+      this.counts.bytes += bytes.length
+      this.#unwritten.delete(serial)
+    }
+    onCommit(committed)
+  }
+}
+
+function checkChain(head: ChainHead, frames: readonly Frame[]): Checked {
+  const stored: StoredEntry[] = []
+  try {
+    for (const frame of frames) {
+      head = extendedBy(head, frame)
+      stored.push({ serial: head.serial, bytes: frame.bytes })
+    }
+  } catch (error) {
+    if (error instanceof ChainError) return { stored, head, fault: error }
+    throw error
+  }
+  return { stored, head, fault: undefined }
+}
+
+function extendedBy(head: ChainHead, { bytes, digest }: Frame): ChainHead {
+  const extended = extendChain(head, decoded(head, { bytes, digest }), bytes)
+  if (Buffer.compare(extended.digest, digest) !== 0) throw new ChainError(extended.serial, damage(extended.digest, digest))
+  return extended
+}
+
+function decoded(head: ChainHead, { bytes, digest }: Frame): Entry {
+  try {
+    return decodeEntry(bytes)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new ChainError(nextSerial(head.serial), `${damage(entryDigest(head.digest, bytes), digest)} (${reason})`)
+  }
+}
+
+function damage(found: Uint8Array, announced: Uint8Array): string {
+  return `its digest here is ${digestHex(found)}, the one sent with it ${digestHex(announced)}`
+}
