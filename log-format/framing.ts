@@ -1,5 +1,6 @@
 import { DIGEST_BYTES, MAX_ENTRY_BYTES } from './codec.js'
 import { FormatError } from './errors.js'
+import { type Serial, toSerial } from './serial.js'
 
 /** Bytes in front of an entry on the wire: its length as 32 bits, most significant first, then its digest. */
 export const FRAME_HEADER_BYTES = 4 + DIGEST_BYTES
@@ -8,6 +9,23 @@ export interface Frame {
   readonly digest: Uint8Array
   /** The entry's bytes, unchanged. */
   readonly bytes: Uint8Array
+}
+
+/** What a stream says between its entries: that it goes on, and how far the log is that it comes from. */
+export interface Heartbeat {
+  /** Serial of the sender's newest entry, -1 for none. */
+  readonly head: Serial
+  /** The sender's clock, ms since the epoch. */
+  readonly time: number
+}
+
+/** Stands where a frame would: a length of 0, the number of entries and the time as 64 bits each, and zeros where the digest ends. */
+export function heartbeatFrame({ head, time }: Heartbeat): Uint8Array {
+  const bytes = new Uint8Array(FRAME_HEADER_BYTES)
+  const view = new DataView(bytes.buffer)
+  view.setBigUint64(4, BigInt(head + 1))
+  view.setBigUint64(12, BigInt(time))
+  return bytes
 }
 
 export function frameHeader(bytes: Uint8Array, digest: Uint8Array): Uint8Array {
@@ -26,6 +44,7 @@ export class FrameReader {
   #pieces: Uint8Array[] = []
   #held = 0
   #offset = 0
+  #heartbeat: Heartbeat | undefined
 
   /** Complete frames so far, in order. Throws a {@link FormatError} for a length that cannot be. */
   push(piece: Uint8Array): Frame[] {
@@ -36,23 +55,35 @@ export class FrameReader {
     return frames
   }
 
+  /** The newest heartbeat so far. */
+  get heartbeat(): Heartbeat | undefined {
+    return this.#heartbeat
+  }
+
   /** Bytes of an unfinished frame; a stream that ends with any was cut off. */
   get pending(): number {
     return this.#held
   }
 
   #next(): Frame | undefined {
-    if (this.#held < FRAME_HEADER_BYTES) return undefined
-    const header = this.#peek(FRAME_HEADER_BYTES)
-    const length = new DataView(header.buffer, header.byteOffset).getUint32(0)
-    if (length < 2 || length > MAX_ENTRY_BYTES) {
-      throw new FormatError(`a frame of ${length} bytes`, `stream offset ${this.#offset}`)
+    while (this.#held >= FRAME_HEADER_BYTES) {
+      const header = this.#peek(FRAME_HEADER_BYTES)
+      const length = new DataView(header.buffer, header.byteOffset).getUint32(0)
+      if (length === 0) {
+        this.#heartbeat = heartbeatIn(header, this.#offset)
+        this.#drop(FRAME_HEADER_BYTES)
+        continue
+      }
+      if (length < 2 || length > MAX_ENTRY_BYTES) {
+        throw new FormatError(`a frame of ${length} bytes`, `stream offset ${this.#offset}`)
+      }
+      const total = FRAME_HEADER_BYTES + length
+      if (this.#held < total) return undefined
+      const all = this.#peek(total)
+      this.#drop(total)
+      return { digest: all.slice(4, FRAME_HEADER_BYTES), bytes: all.slice(FRAME_HEADER_BYTES) }
     }
-    const total = FRAME_HEADER_BYTES + length
-    if (this.#held < total) return undefined
-    const all = this.#peek(total)
-    this.#drop(total)
-    return { digest: all.slice(4, FRAME_HEADER_BYTES), bytes: all.slice(FRAME_HEADER_BYTES) }
+    return undefined
   }
 
   /** The first bytes as one piece; joins the pieces only when the first does not hold enough. */
@@ -72,4 +103,13 @@ export class FrameReader {
     if (first.length === length) this.#pieces.shift()
     else this.#pieces[0] = first.subarray(length)
   }
+}
+
+function heartbeatIn(header: Uint8Array, offset: number): Heartbeat {
+  const view = new DataView(header.buffer, header.byteOffset, FRAME_HEADER_BYTES)
+  const entries = Number(view.getBigUint64(4))
+  const time = Number(view.getBigUint64(12))
+  const isHeartbeat = Number.isSafeInteger(entries) && Number.isSafeInteger(time) && header.subarray(20, FRAME_HEADER_BYTES).every((byte) => byte === 0)
+  if (!isHeartbeat) throw new FormatError('a heartbeat that is none', `stream offset ${offset}`)
+  return { head: toSerial(entries - 1), time }
 }

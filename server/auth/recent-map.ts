@@ -29,6 +29,11 @@ export class RecentMap<V> {
     if (oldest.done !== true) this.#entries.delete(oldest.value)
   }
 
+  /** Keys and values, the one touched longest ago first; looking at them touches none. */
+  all(): readonly (readonly [string, V])[] {
+    return [...this.#entries]
+  }
+
   delete(key: string): void {
     this.#entries.delete(key)
   }

@@ -9,6 +9,7 @@ import { noteOriginalUrl } from './original-url.js'
 import { drainOrClose, RequestAborted } from './request-body.js'
 import { setNodeHeaders, setSerial } from './respond.js'
 import { apiRoutes } from './routes/api.js'
+import { changelogRoutes } from './routes/changelog.js'
 import { changesRoutes } from './routes/changes.js'
 import { docsRoutes } from './routes/docs.js'
 import { fileRoutes } from './routes/files.js'
@@ -43,6 +44,7 @@ export function createApp(deps: Deps): Express {
     healthRoutes(deps),
     metricsRoutes(deps),
     changesRoutes(deps),
+    changelogRoutes(deps),
     apiRoutes(deps),
     loginRoutes(deps),
     groupRoutes(deps),

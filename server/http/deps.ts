@@ -6,6 +6,8 @@ import { type AccessPolicy, actorOf, type Caller } from '#server/auth/caller.js'
 import type { PasswordHasher } from '#server/auth/passwords.js'
 import type { DiskBlobs } from '#server/storage/disk-blobs.js'
 import type { MirrorRefresher } from '#server/stages/refresh-mirror.js'
+import type { Feed } from '#server/replication/feed.js'
+import type { ReplicaTable } from '#server/replication/replica-table.js'
 import type { Storage } from '#server/storage/storage.js'
 import type { FileDownloads } from '#server/upstream/file-download.js'
 import type { TargetHosts } from '#server/upstream/target-hosts.js'
@@ -57,6 +59,9 @@ export interface Deps {
   readonly proxies: TrustedProxies
   readonly node: NodeIdentity
   readonly streams: ChangeStreams
+  /** The log, for who follows it. */
+  readonly feed: Feed
+  readonly replicas: ReplicaTable
   readonly metrics: Metrics
   /** Whether a request may see the metrics without credentials. */
   readonly isMonitor: (request: IncomingMessage) => boolean

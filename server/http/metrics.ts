@@ -4,6 +4,7 @@ import type { DiskBlobs } from '#server/storage/disk-blobs.js'
 import type { Storage } from '#server/storage/storage.js'
 import type { SweepCounts } from '#server/storage/sweep.js'
 import type { ChangeStreams } from './change-streams.js'
+import { CHANGELOG_TYPE } from './changelog-stream.js'
 import { EVENT_STREAM_TYPE } from './negotiate.js'
 import type { ProjectPages } from './project-pages.js'
 import type { PublicFiles } from './public-files.js'
@@ -44,7 +45,7 @@ export class Metrics {
     })
     this.#seconds = new Histogram({
       name: 'devpi_http_request_duration_seconds',
-      help: 'From the head of a request to the end of its reply; streams of changes are left out',
+      help: 'From the head of a request to the end of its reply; streams of changes and of the log are left out',
       labelNames: ['route'],
       buckets: SECONDS,
       registers,
@@ -64,7 +65,8 @@ export class Metrics {
       const route = routeOf(request)
       const status = response.writableFinished ? String(response.statusCode) : 'gone'
       this.#requests.inc({ route, method: METHODS.has(method) ? method : 'other', status })
-      if (response.getHeader('Content-Type') === EVENT_STREAM_TYPE) return
+      const type = response.getHeader('Content-Type')
+      if (type === EVENT_STREAM_TYPE || type === CHANGELOG_TYPE) return
       this.#seconds.observe({ route }, (performance.now() - start) / 1000)
     })
   }

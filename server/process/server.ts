@@ -23,6 +23,8 @@ import { ProjectPages } from '#server/http/project-pages.js'
 import { PublicFiles } from '#server/http/public-files.js'
 import { SmallFileCache } from '#server/http/small-file-cache.js'
 import { outsideUrls } from '#server/http/urls.js'
+import { Feed } from '#server/replication/feed.js'
+import { ReplicaTable } from '#server/replication/replica-table.js'
 import { DiskBlobs } from '#server/storage/disk-blobs.js'
 import type { Storage } from '#server/storage/storage.js'
 import type { SweepCounts } from '#server/storage/sweep.js'
@@ -48,6 +50,8 @@ export interface Surroundings {
   readonly idleTimeoutMs?: number
   /** An upstream that sends nothing for this long has failed, in ms. */
   readonly upstreamTimeoutMs?: number
+  /** How long streams of the log last and are silent, in ms. */
+  readonly feed?: { readonly heartbeatMs?: number; readonly streamMs?: number }
 }
 
 /** A server that answers. Disposing it finishes running requests and closes everything. */
@@ -56,6 +60,7 @@ export interface RunningServer extends AsyncDisposable {
   readonly url: string
   readonly storage: Storage
   readonly blobs: DiskBlobs
+  readonly feed: Feed
   readonly role: 'primary'
 }
 
@@ -81,6 +86,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const hotFiles = stack.use(new HotFiles())
   const files = stack.use(new PublicFiles(storage, node, smallFiles))
   const streams = new ChangeStreams()
+  const feed = new Feed({ storage, now, ...surroundings.feed })
   const upstream = stack.use(new UpstreamClient({ hosts: new TargetHosts(config.privateUpstreams, '--allow-private-upstream'), userAgent: `devpi-server/${node.serverVersion}`, now, idleTimeoutMs: upstreamTimeoutMs }))
   const onFault = (fault: unknown): void => { logger.error({ err: fault }, 'what an upstream has could not be stored') }
   const mirrors = stack.use(new MirrorRefresher({ storage, client: upstream, now, newRequestId, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
@@ -95,6 +101,8 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     pages,
     proxies,
     streams,
+    feed,
+    replicas: new ReplicaTable(),
     metrics: new Metrics({ serverVersion: node.serverVersion, storage, blobs, pages, files, smallFiles, hotFiles, streams, swept: () => swept }),
     isMonitor: monitorsFrom(config.metricsFrom, proxies),
     node,
@@ -129,6 +137,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   await listen(server, config)
   stack.defer(() => stop(server, unused))
   stack.use(streams) // they would never end by themselves
+  stack.use(feed)
   address.port = (server.address() as AddressInfo).port
 
   stack.use(keepSweeping({ storage, blobs, undoWindowMs: config.undoWindowMs, now, onSwept: (counts) => { swept = counts } }, logger))
@@ -137,6 +146,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${address.port}`,
     storage,
     blobs,
+    feed,
     role: 'primary',
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   }

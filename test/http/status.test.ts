@@ -7,7 +7,7 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]())
 
 const FOR_ALL = [
-  'uuid', 'versioninfo', 'role', 'serial', 'last-commit-timestamp', 'event-serial', 'event-serial-timestamp', 'event-serial-in-sync-at',
+  'uuid', 'versioninfo', 'role', 'serial', 'digest', 'last-commit-timestamp', 'event-serial', 'event-serial-timestamp', 'event-serial-in-sync-at',
   'metrics', 'polling_replicas',
 ].sort()
 const FOR_ROOT = [...FOR_ALL, 'serverdir', 'server-code', 'host', 'port', 'outside-url'].sort()

@@ -30,6 +30,8 @@ import { PublicFiles } from '#server/http/public-files.js'
 import { SmallFileCache } from '#server/http/small-file-cache.js'
 import { outsideUrls } from '#server/http/urls.js'
 import { ALL_PROJECTIONS } from '#server/projections/all.js'
+import { Feed } from '#server/replication/feed.js'
+import { ReplicaTable } from '#server/replication/replica-table.js'
 import { DiskBlobs } from '#server/storage/disk-blobs.js'
 import { Storage } from '#server/storage/storage.js'
 import { secretNames } from '#server/storage/vault.js'
@@ -148,6 +150,8 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     blobs,
     hasher,
     streams,
+    feed: new Feed({ storage, now: Date.now }),
+    replicas: new ReplicaTable(),
     metrics: new Metrics({ serverVersion: '1', storage, blobs, pages, files, smallFiles, hotFiles, streams, swept: () => undefined }),
     isMonitor: () => true,
     proxies,

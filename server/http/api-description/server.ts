@@ -1,5 +1,6 @@
+import { CHANGELOG_TYPE } from '../changelog-stream.js'
 import { JSON_TYPE } from '../negotiate.js'
-import { listOf, mapOf, type Noun, object, ONLY_JSON, type Operation, ref, result, text } from './description.js'
+import { flag, listOf, mapOf, type Noun, object, ONLY_JSON, type Operation, ref, result, text } from './description.js'
 
 /** Where clients find everything else. They may ask with `POST`, too. */
 function api(id: string, path: string, title: string): Operation[] {
@@ -89,13 +90,27 @@ export const server: Noun = {
     {
       id: 'followLog',
       method: 'GET',
-      path: '/+changelog/{path}',
+      path: '/+changelog/{serial}-',
+      routedAs: '/+changelog/{serial}',
       title: 'The log, for replicas',
-      text: 'There are none yet, so everybody is refused.',
-      asks: { noRight: 'nobody gets it' },
+      text: 'Entries from the serial on, in the frames of `log-format/README.md`, then new ones as they come. A stream ends after 20 seconds, when there is nothing to send, and is asked for anew. No user gets it, not even root: `Authorization: Bearer` has a token of the secret that the servers share, for the replica named beside it.',
+      asks: { noRight: 'it is for replicas, which are no users' },
       changes: false,
-      replies: [],
-      refuses: { forbidden: 'Always.' },
+      headers: [
+        { name: 'X-DEVPI-REPLICA-UUID', text: 'The replica that asks.', schema: text() },
+        { name: 'X-DEVPI-PARENT', text: 'Its digest of the entry before the serial, in hex digits.', schema: text() },
+        { name: 'X-DEVPI-EXPECTED-PRIMARY-ID', text: 'The primary that it follows, if it knows.', schema: text() },
+        { name: 'X-DEVPI-REPLICA-OUTSIDE-URL', text: 'Where its own clients find it.', schema: text() },
+      ],
+      replies: [{ status: 200, text: 'Frames.', types: [CHANGELOG_TYPE] }],
+      refuses: {
+        'not-found': 'The log is not that long.',
+        unauthenticated: 'There are no credentials.',
+        forbidden: 'They are not those of a replica.',
+        invalid: 'The replica expects another primary, or a header is not what is described here.',
+        conflict: 'The replica has another history; `X-DEVPI-PARENT` of the reply is the digest here.',
+        'not-available': 'Too many replicas follow, or the server stops.',
+      },
     },
   ],
   shapes: {
@@ -108,17 +123,26 @@ export const server: Noun = {
       'pypisubmit?': text(),
     }),
     Readiness: object({ status: { enum: ['ready', 'unready'] }, reasons: listOf(text()) }),
+    PollingReplica: object({
+      'remote-ip': text(),
+      serial: { type: 'integer', description: 'The newest entry that it has or was sent.' },
+      'in-request': flag('Whether it follows now.'),
+      'is-streaming': flag(),
+      'last-request': { type: 'number' },
+      'outside-url': { type: ['string', 'null'] },
+    }),
     Status: object({
       uuid: text(),
       versioninfo: mapOf(text()),
       role: { enum: ['MASTER', 'REPLICA'] },
       serial: { type: 'integer' },
+      digest: text('Of the newest entry: the same on every node that is at the serial.'),
       'last-commit-timestamp': { type: 'number', description: 'Seconds since the epoch, as the others.' },
       'event-serial': { type: 'integer' },
       'event-serial-timestamp': { type: 'number' },
       'event-serial-in-sync-at': { type: 'number' },
       metrics: listOf({ type: 'array', prefixItems: [text(), { enum: ['counter', 'gauge'] }, { type: 'number' }], minItems: 3, maxItems: 3 }),
-      polling_replicas: mapOf({ type: 'object' }),
+      polling_replicas: mapOf(ref('PollingReplica')),
       'serverdir?': text(),
       'server-code?': text(),
       'host?': text(),

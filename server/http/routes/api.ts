@@ -32,11 +32,6 @@ export function apiRoutes(deps: Deps): Router {
   const ofIndex: RequestHandler = async (req, res) => sendApi(deps, req, res, await indexUrls(deps, req))
   mount(router, '/:user/:index/\\+api', { get: ofIndex, post: ofIndex })
   mount(router, '/\\+authcheck', { get: (req, res) => checkAccess(deps, req, res) })
-  mount(router, '/\\+changelog/*path', {
-    get: () => {
-      throw accessDenied() // for replicas, of which there are none yet
-    },
-  })
   return router
 }
 

@@ -1,7 +1,9 @@
 import { Router } from 'express'
-import type { MachineJson, StatusJson, StatusMetric } from '#log-format/api/status.js'
+import type { MachineJson, PollingReplicaJson, StatusJson, StatusMetric } from '#log-format/api/status.js'
+import { digestHex } from '#log-format/chain.js'
 import { ROOT_USER } from '#server/auth/caller.js'
 import { allows } from '#server/commands/rights.js'
+import type { ReplicaState } from '#server/replication/replica-table.js'
 import { callerOf } from '../authenticate.js'
 import type { Deps } from '../deps.js'
 import { mount } from '../methods.js'
@@ -16,34 +18,52 @@ export function statusRoutes(deps: Deps): Router {
       requireJson(req)
       const caller = await callerOf(deps, req)
       const mayInspect = await allows(deps.storage.reader(), caller, 'inspect', { user: ROOT_USER })
-      const result = statusJson(deps, mayInspect ? machineJson(deps) : {})
+      const result = { ...statusJson(deps), ...(mayInspect && machineJson(deps)) }
       sendResult(res, { type: 'status', result, serial: deps.storage.head.serial })
     },
   })
   return router
 }
 
-function statusJson(deps: Deps, machine: Partial<MachineJson>): StatusJson {
-  const { serial, time } = deps.storage.head
+function statusJson(deps: Deps): StatusJson {
+  const { serial, time, digest } = deps.storage.head
   return {
-    ...machine,
     uuid: deps.node.uuid,
     versioninfo: { 'devpi-server': deps.node.serverVersion },
     role: 'MASTER',
     serial,
+    digest: digestHex(digest),
     'last-commit-timestamp': time / 1000,
     // Everything that follows a commit here happens in it.
     'event-serial': serial,
     'event-serial-timestamp': time / 1000,
     'event-serial-in-sync-at': time / 1000,
     metrics: metrics(deps),
-    polling_replicas: {}, // there are none yet
+    polling_replicas: {},
   }
 }
 
-function machineJson({ facts }: Deps): MachineJson {
+function machineJson({ facts, replicas }: Deps): MachineJson {
   const { serverdir, serverCode, host, port, outsideUrl } = facts()
-  return { serverdir, 'server-code': serverCode, host, port, 'outside-url': outsideUrl ?? null }
+  return {
+    serverdir,
+    'server-code': serverCode,
+    host,
+    port,
+    'outside-url': outsideUrl ?? null,
+    polling_replicas: Object.fromEntries(replicas.all().map(([node, state]) => [node, pollingReplica(state)])),
+  }
+}
+
+function pollingReplica({ address, serial, following, seenMs, outsideUrl }: ReplicaState): PollingReplicaJson {
+  return {
+    'remote-ip': address,
+    serial,
+    'in-request': following,
+    'is-streaming': following,
+    'last-request': seenMs / 1000,
+    'outside-url': outsideUrl ?? null,
+  }
 }
 
 /** A few of those at `+metrics`. */
