@@ -5,32 +5,68 @@ import type { ByteRange } from './byte-range.js'
 const READ_BYTES = 256 * 1024
 
 /**
- * Writes a range of a blob to a response that has its head, and ends it. Two
- * buffers take turns: one is filled while the socket empties the other, so a
- * transfer never holds more than 512 KiB. Resolves when the client has gone, too.
- * A blob shorter than the range destroys the socket: the length was promised.
+ * Writes a range of a blob to a response that has its head, and ends it.
+ * Resolves when the client has gone, too. A blob shorter than the range
+ * destroys the socket: the length was promised.
  */
 export async function pumpFile(res: ServerResponse, blob: OpenBlob, range: ByteRange, idleTimeoutMs: number): Promise<void> {
   res.setTimeout(idleTimeoutMs, () => res.destroy()) // counts only while the socket takes nothing
-  const writes = new PendingWrites(res)
-  const size = Math.min(READ_BYTES, range.end - range.start)
-  const slots = [Buffer.allocUnsafeSlow(size), Buffer.allocUnsafeSlow(size)].map((buffer) => ({ buffer, written: Promise.resolve() }))
+  const buffers = new PumpBuffers(res, range.end - range.start)
   let position = range.start
-  for (let turn = 0; position < range.end; turn += 1) {
-    const slot = slots[turn % slots.length]
-    if (slot === undefined) return
-    await slot.written // only then may the buffer be overwritten
-    if (res.destroyed) return
-    const bytes = await blob.read(slot.buffer.subarray(0, Math.min(size, range.end - position)), position)
+  while (position < range.end) {
+    const bytes = await buffers.pass(blob, position, range.end - position)
+    if (bytes === 'gone') return
     if (bytes === 0) {
       res.destroy(new Error(`the file ends at byte ${position} of ${range.end}`))
       return
     }
-    slot.written = writes.write(slot.buffer.subarray(0, bytes))
     position += bytes
   }
-  await Promise.all(slots.map(({ written }) => written))
+  await buffers.flushed()
   res.end()
+}
+
+interface PumpBuffer {
+  readonly bytes: Buffer
+  /** Resolves when the socket has no more use for it. */
+  written: Promise<void>
+}
+
+/**
+ * Two buffers that take turns: one is filled while the socket empties the
+ * other, so a transfer never holds more than 512 KiB.
+ */
+export class PumpBuffers {
+  readonly #res: ServerResponse
+  readonly #writes: PendingWrites
+  #next: PumpBuffer
+  #last: PumpBuffer
+
+  /** `most`: bytes that will be passed on at most. */
+  constructor(res: ServerResponse, most: number) {
+    this.#res = res
+    this.#writes = new PendingWrites(res)
+    const size = Math.min(READ_BYTES, most)
+    this.#next = { bytes: Buffer.allocUnsafeSlow(size), written: Promise.resolve() }
+    this.#last = { bytes: Buffer.allocUnsafeSlow(size), written: Promise.resolve() }
+  }
+
+  /** Reads up to `most` bytes and writes them, once there is room; tells how many. */
+  async pass(blob: OpenBlob, position: number, most: number): Promise<number | 'gone'> {
+    const buffer = this.#next
+    await buffer.written // only then may it be overwritten
+    if (this.#res.destroyed) return 'gone'
+    const bytes = await blob.read(buffer.bytes.subarray(0, most), position)
+    if (bytes > 0) buffer.written = this.#writes.write(buffer.bytes.subarray(0, bytes))
+    this.#next = this.#last
+    this.#last = buffer
+    return bytes
+  }
+
+  /** Resolves when the socket has taken all, or the client is gone. */
+  async flushed(): Promise<void> {
+    await Promise.all([this.#next.written, this.#last.written])
+  }
 }
 
 /** Writes whose callbacks, which a destroyed response may never call, are also settled by its close. */

@@ -3,9 +3,7 @@ import type { BlobStore, OpenBlob } from '#server/storage/blob-store.js'
 import { openFile } from '#server/storage/open-blob.js'
 import type { FileDownload } from '#server/upstream/file-download.js'
 import type { ByteRange } from './byte-range.js'
-import { pumpFile } from './file-pump.js'
-
-const READ_BYTES = 256 * 1024
+import { PumpBuffers, pumpFile } from './file-pump.js'
 
 /**
  * Writes a range of a file that is still on its way to a response that has its
@@ -20,13 +18,14 @@ export async function pumpDownload(
   from: { readonly blobs: Pick<BlobStore, 'open'>; readonly idleTimeoutMs: number },
 ): Promise<void> {
   res.setTimeout(from.idleTimeoutMs, () => res.destroy()) // counts only while the socket takes nothing
-  res.on('error', () => undefined) // followed by the close
+  const buffers = new PumpBuffers(res, range.end - range.start)
   let position = range.start
   let temp: OpenBlob | undefined
   try {
     while (position < range.end && !res.destroyed) {
       const progress = await download.beyond(position)
       if (progress.kind === 'whole') {
+        await buffers.flushed() // what follows has buffers of its own
         const blob = await from.blobs.open(progress.sha256)
         if (blob === undefined) throw new Error(`the blob ${progress.sha256} is gone right after it was stored`)
         try {
@@ -41,11 +40,11 @@ export async function pumpDownload(
         await download.beyond(Infinity)
         continue
       }
-      const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, progress.bytes - position, range.end - position))
-      const bytes = await temp.read(buffer, position)
+      const bytes = await buffers.pass(temp, position, Math.min(progress.bytes, range.end) - position)
+      if (bytes === 'gone') return
       position += bytes
-      if (bytes > 0 && !res.write(buffer.subarray(0, bytes))) await drained(res)
     }
+    await buffers.flushed()
     res.end()
   } catch {
     res.destroy() // the head was sent: a connection that breaks off is all that can be said
@@ -62,18 +61,4 @@ async function openUnlessGone(path: string): Promise<OpenBlob | undefined> {
     if (typeof error === 'object' && error !== null && 'code' in error && error.code === 'ENOENT') return undefined
     throw error
   }
-}
-
-/** Resolves when the socket takes more, or the client is gone. */
-function drained(res: ServerResponse): Promise<void> {
-  if (res.destroyed) return Promise.resolve()
-  return new Promise((resolve) => {
-    const settle = (): void => {
-      res.off('drain', settle)
-      res.off('close', settle)
-      resolve()
-    }
-    res.on('drain', settle)
-    res.on('close', settle)
-  })
 }

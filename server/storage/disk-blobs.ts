@@ -14,6 +14,8 @@ import { TempFile } from './temp-file.js'
 
 /** Bytes collected for one write; a content below it costs a single one. */
 const WRITE_BYTES = 256 * 1024
+/** Who follows a content as it comes waits no longer for what came of it, however slowly it comes. */
+const LONGEST_UNWRITTEN_MS = 500
 const TEMP_FOLDER = '+tmp'
 const STATS_AT_A_TIME = 32
 
@@ -65,6 +67,8 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
     let pending: Buffer[] = []
     let pendingBytes = 0
     let small: readonly Buffer[] | undefined
+    let writtenAt = performance.now()
+    const isDue = (): boolean => pendingBytes >= WRITE_BYTES || (onWritten !== undefined && performance.now() - writtenAt >= LONGEST_UNWRITTEN_MS)
     const flush = (): Promise<void> => {
       const writing = temp.write(pending, pendingBytes)
       for (const chunk of pending) hash.update(chunk) // while the disk is busy
@@ -78,12 +82,13 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
         if (size > maxBytes) throw new Refusal('too-large', `the file is larger than the ${maxBytes} bytes allowed here`)
         pending.push(chunk)
         pendingBytes += chunk.length
-        if (pendingBytes < WRITE_BYTES) continue
+        if (!isDue()) continue
         await flush()
+        writtenAt = performance.now()
         onWritten?.(temp.path, size)
       }
       // The disk goes on while the caller looks into the content; a commit hears of a failure.
-      if (size < WRITE_BYTES) {
+      if (pendingBytes === size) {
         small = pending
         void flush()
       } else {

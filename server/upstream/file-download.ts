@@ -75,14 +75,20 @@ export class FileDownload {
     size: number | undefined,
     { maxBytes, signal }: { readonly maxBytes: number; readonly signal: AbortSignal },
   ): Promise<DownloadProgress> {
-    const onWritten = (path: string, bytes: number): void => {
-      this.#progress = { kind: 'partial', path, bytes: Math.min(bytes, size ?? Infinity) - 1 }
+    let written: string | undefined
+    const readable = (path: string, bytes: number): void => {
+      this.#progress = { kind: 'partial', path, bytes }
       this.#wake()
+    }
+    const onWritten = (path: string, bytes: number): void => {
+      written = path
+      readable(path, Math.min(bytes, size ?? Infinity) - 1)
     }
     try {
       const digests = wanted.md5 === undefined ? [] : (['md5'] as const)
       await using received = await store.receive(body, { maxBytes: Math.min(maxBytes, size ?? maxBytes), digests, signal, onWritten })
       checkContent(wanted, received, size)
+      if (written !== undefined && wanted.onStored === undefined) readable(written, received.size) // it is right: nobody need wait for the disk
       await received.commit()
       await wanted.onStored?.({ sha256: received.sha256, size: received.size })
       return { kind: 'whole', sha256: received.sha256, size: received.size }

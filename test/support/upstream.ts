@@ -19,17 +19,33 @@ export interface UpstreamFile {
 export class TestUpstream implements AsyncDisposable {
   readonly asked: { readonly path: string; readonly method: string; readonly headers: IncomingHttpHeaders }[] = []
   readonly #answers = new Map<string, Answer>()
+  #port = 0
   readonly #server = createServer((request, response) => void this.#answer(request, response))
 
   static async start(): Promise<TestUpstream> {
     const upstream = new TestUpstream()
-    upstream.#server.listen(0, '127.0.0.1')
-    await once(upstream.#server, 'listening')
+    await upstream.restart()
     return upstream
   }
 
+  /** Listens where it did before. */
+  async restart(): Promise<void> {
+    this.#server.listen(this.#port, '127.0.0.1')
+    await once(this.#server, 'listening')
+    this.#port = (this.#server.address() as AddressInfo).port
+  }
+
+  /** Is gone, in the middle of whatever it sends. */
+  async stop(): Promise<void> {
+    if (!this.#server.listening) return
+    const closed = once(this.#server, 'close')
+    this.#server.close()
+    this.#server.closeAllConnections()
+    await closed
+  }
+
   get origin(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    return `http://127.0.0.1:${this.#port}`
   }
 
   /** What a mirror of it has as its `mirror_url`. */
@@ -63,12 +79,8 @@ export class TestUpstream implements AsyncDisposable {
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#server.listening) return
-    const closed = once(this.#server, 'close')
-    this.#server.close()
-    this.#server.closeAllConnections()
-    await closed
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
