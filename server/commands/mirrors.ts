@@ -28,8 +28,8 @@ interface MirrorDifference {
 
 /** Whether an entry has to be written for what the upstream said. */
 export async function differsFromMirror(reader: Reader, page: MirrorPage, time: number): Promise<boolean> {
-  const { isNew, set } = await differenceOf(reader, page, time)
-  return isNew || set.size > 0
+  if ((await reader.get(keys.project(page))) === undefined) return true
+  return (await differenceOf(reader, page, time)).set.size > 0
 }
 
 /**

@@ -101,10 +101,19 @@ export class Fold {
     }
   }
 
+  /** A row put again as it is, right after it was, is passed over: many changes of an entry may be of one page. */
   #sinkOf(projection: string): RowSink {
+    let last: { readonly operations: RowOperation[]; readonly row: string; readonly value: Uint8Array } | undefined
     return {
-      put: (row, value) => this.#operations.push({ type: 'put', key: projectionRow(projection, row), value }),
-      delete: (row) => this.#operations.push({ type: 'del', key: projectionRow(projection, row) }),
+      put: (row, value) => {
+        if (last?.row === row && last.operations === this.#operations && Buffer.compare(last.value, value) === 0) return
+        last = { operations: this.#operations, row, value }
+        this.#operations.push({ type: 'put', key: projectionRow(projection, row), value })
+      },
+      delete: (row) => {
+        last = undefined
+        this.#operations.push({ type: 'del', key: projectionRow(projection, row) })
+      },
     }
   }
 }

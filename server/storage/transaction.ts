@@ -47,10 +47,14 @@ export interface Recorded {
   readonly mutation: Mutation
   readonly changes: readonly Change[]
   readonly secrets: ReadonlyMap<string, JsonValue | undefined>
+  /** Head rows of the changed keys before, by key name; undefined where there was none. */
+  readonly rowsBefore: ReadonlyMap<string, Uint8Array | undefined>
 }
 
 interface BufferedChange {
   readonly path: string
+  /** The head row before. */
+  readonly before: Uint8Array | undefined
   /** Value bytes, undefined for a deletion. */
   readonly bytes: Uint8Array | undefined
   readonly value: JsonValue | undefined
@@ -179,12 +183,14 @@ export class OpenTransaction implements Transaction {
     const changes = [...this.#changes.values()].map(({ path, value }) => ({ path, value }))
     if (changes.length === 0 && this.#secrets.size === 0) return undefined
     if (this.#mutation === undefined) throw new Error('a transaction changed keys and recorded no mutation')
-    return { mutation: this.#mutation, changes, secrets: this.#secrets }
+    const rowsBefore = new Map(Array.from(this.#changes, ([name, { before }]) => [name, before] as const))
+    return { mutation: this.#mutation, changes, secrets: this.#secrets, rowsBefore }
   }
 
   /** A value equal to the one below it is no change. */
-  #buffer(name: string, change: BufferedChange): void {
+  #buffer(name: string, wanted: Omit<BufferedChange, 'before'>): void {
     const below = this.#rowBelow(name)
+    const change = { ...wanted, before: below }
     const same =
       below === undefined || change.bytes === undefined
         ? below === change.bytes

@@ -165,7 +165,7 @@ export class Writer {
     }
   }
 
-  #seal(origin: Origin, { mutation, changes, secrets }: Recorded): void {
+  #seal(origin: Origin, { mutation, changes, secrets, rowsBefore }: Recorded): void {
     const parent = this.#sealed
     const entry: Entry = {
       ...origin,
@@ -183,7 +183,8 @@ export class Writer {
 
     const located = locateChanges(sliceEntry(bytes))
     const folded: FoldedRows = { operations: [], rows: new Map() }
-    this.#fold.entry(located, this.#head, folded)
+    const head = { ...this.#head, row: (name: string) => (rowsBefore.has(name) ? rowsBefore.get(name) : this.#head.row(name)) } // the turn has read them
+    this.#fold.entry(located, head, folded)
     const batch = (this.#open ??= {
       entries: [],
       operations: [],

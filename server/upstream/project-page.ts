@@ -58,9 +58,13 @@ async function parseHtml(text: string, page: URL): Promise<SimpleFile[]> {
   return absolute(files, base !== undefined && URL.canParse(base, page.href) ? new URL(base, page) : page)
 }
 
+/** A URL that is already as `URL` would write it. */
+const PLAIN_URL = /^https?:\/\/(?:[a-z0-9]+\.)+[a-z]+\/(?:[\w~+-][\w.~+-]*\/)*[\w~+-][\w.~+-]*$/
+
 /** Files whose URL is of the web; one that is not leads nowhere. Credentials in it are not for everybody. */
 function absolute(files: readonly SimpleFile[], base: URL): SimpleFile[] {
   return files.flatMap((file) => {
+    if (file.provenance === undefined && PLAIN_URL.test(file.url)) return [file]
     if (!URL.canParse(file.url, base.href)) return []
     const url = new URL(file.url, base)
     if (url.protocol !== 'http:' && url.protocol !== 'https:') return []
