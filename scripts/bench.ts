@@ -7,6 +7,7 @@ import { benchCachedPages } from './bench-parts/cached-pages.js'
 import { benchColdPages } from './bench-parts/cold-pages.js'
 import { benchFiles } from './bench-parts/files.js'
 import { benchLog } from './bench-parts/log.js'
+import { benchMirrors } from './bench-parts/mirrors.js'
 import type { BenchOptions, Row } from './bench-parts/row.js'
 import { benchLogSize, benchUploads } from './bench-parts/uploads.js'
 
@@ -14,6 +15,7 @@ const PARTS: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]>>>
   'cached-pages': benchCachedPages,
   'cold-pages': benchColdPages,
   files: benchFiles,
+  mirrors: benchMirrors,
   uploads: benchUploads,
   api: benchApi,
   log: benchLog,

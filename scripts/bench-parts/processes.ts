@@ -16,8 +16,8 @@ export interface Listening extends AsyncDisposable {
 }
 
 /** The server under test, on a folder of its own. */
-export function startServerUnderTest(serverDir: string): Promise<Listening> {
-  const options = ['--serverdir', serverDir, '--port', '0', '--host', '127.0.0.1', '--argon2-memory-cost', '8', '--argon2-time-cost', '1']
+export function startServerUnderTest(serverDir: string, further: readonly string[] = []): Promise<Listening> {
+  const options = ['--serverdir', serverDir, '--port', '0', '--host', '127.0.0.1', '--argon2-memory-cost', '8', '--argon2-time-cost', '1', ...further]
   return listening(spawn(process.execPath, [join(ROOT, 'server/bin/devpi-server.js'), ...options], { stdio: ['ignore', 'pipe', 'inherit'] }))
 }
 
@@ -25,6 +25,12 @@ export function startServerUnderTest(serverDir: string): Promise<Listening> {
 export function startBare(folder: string): Promise<Listening> {
   const script = join(ROOT, 'dist/scripts/bench-parts/bare-server.js')
   return listening(spawn(process.execPath, [script, folder], { stdio: ['ignore', 'pipe', 'inherit'] }))
+}
+
+/** What it mirrors: see `bare-upstream.ts`. */
+export function startUpstream(hugeMb: number): Promise<Listening> {
+  const script = join(ROOT, 'dist/scripts/bench-parts/bare-upstream.js')
+  return listening(spawn(process.execPath, [script, String(hugeMb)], { stdio: ['ignore', 'pipe', 'inherit'] }))
 }
 
 /** nginx serving the files of a folder; undefined where it is not installed. */
