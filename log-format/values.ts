@@ -50,6 +50,12 @@ interface IndexCommon {
   readonly volatile: boolean
   /** Who may read: user names, `:group`, `:ANONYMOUS:`, `:AUTHENTICATED:`. Absent means everyone. */
   readonly acl_read?: readonly string[]
+  /** Release policies, as text: what of the index and of its bases is shown. A duration such as `7d`. */
+  readonly min_release_age?: string
+  /** RFC 3339 in UTC. */
+  readonly freeze_at?: string
+  readonly constraints?: readonly string[]
+  readonly policy_exemptions?: readonly string[]
   readonly title?: JsonValue
   readonly description?: JsonValue
   readonly custom_data?: JsonValue

@@ -3,12 +3,14 @@ import { keys } from '#log-format/keys.js'
 import type { Serial } from '#log-format/serial.js'
 import type { IndexValue, LinkLogEntry, LinkValue, StageIndexValue } from '#log-format/values.js'
 import type { Caller } from '#server/auth/caller.js'
+import { hasPolicy } from '#server/packaging/release-policy.js'
 import type { Reader } from '#server/storage/reader.js'
 import type { Transaction } from '#server/storage/transaction.js'
 import { type RawSettings, settingsOf } from './index-settings.js'
 import { checkNewIndex, newIndex, placeIndex } from './indexes.js'
 import { indexName, type IndexRef, requireIndex } from './lookups.js'
 import { authorizeRead } from './read-rights.js'
+import { authorize } from './rights.js'
 
 export interface CloneIndex extends IndexRef {
   readonly caller: Caller
@@ -24,6 +26,7 @@ export interface CloneIndex extends IndexRef {
  * or of a past serial. No file is copied: the links share the blobs, and those
  * of a past source must be held. Refuses what creating an index refuses,
  * `unauthenticated` or `forbidden` to whom the source may not be shown now,
+ * or who may not change its settings while it has a release policy,
  * and `invalid` a mirror as source.
  */
 export async function cloneIndex(tx: Transaction, input: CloneIndex): Promise<IndexValue> {
@@ -48,7 +51,9 @@ async function planClone(reader: Reader, input: CloneIndex): Promise<StageIndexV
   await checkNewIndex(reader, input)
   const from = input.past ?? reader
   const value = await requireIndex(from, source)
-  await authorizeRead(from, reader, { ...source, value }, caller)
+  const present = await authorizeRead(from, reader, { ...source, value }, caller)
+  // A clone has all that is there, and its owner may take the policy away.
+  if (hasPolicy(present)) await authorize(reader, caller, 'index-modify', { user: source.user, index: present, indexName: source.index })
   if (value.type !== 'stage') {
     throw new Refusal('invalid', `${indexName(source)} is a mirror and holds nothing of its own to clone; create another mirror instead`)
   }

@@ -2,7 +2,9 @@ import { Refusal } from '#log-format/api/refusal.js'
 import type { Settings } from '#log-format/mutation.js'
 import type { IndexValue, JsonValue, MirrorIndexValue, StageIndexValue } from '#log-format/values.js'
 import { groupNamed } from '#server/auth/principals.js'
+import type { PolicySettings } from '#server/packaging/release-policy.js'
 import { normalizeProjectName } from '#server/packaging/project-name.js'
+import { POLICY_KEYS, policyItems } from './policy-settings.js'
 
 /** Settings as somebody sent them: JSON values, mostly strings from a command line. */
 export type RawSettings = { readonly [key: string]: JsonValue }
@@ -17,6 +19,7 @@ const STAGE_KEYS: Readonly<Record<string, Coerce>> = {
   bases: toBases,
   mirror_whitelist: (value) => toList(value).map((item) => (item === '*' ? item : normalizeProjectName(item))),
   mirror_whitelist_inheritance: toInheritance,
+  ...POLICY_KEYS,
   title: asGiven,
   description: asGiven,
   custom_data: asGiven,
@@ -31,6 +34,7 @@ const MIRROR_KEYS: Readonly<Record<string, Coerce>> = {
   mirror_no_project_list: toBoolean,
   mirror_use_external_urls: toBoolean,
   mirror_ignore_serial_header: toBoolean,
+  ...POLICY_KEYS,
   title: asGiven,
   description: asGiven,
   custom_data: asGiven,
@@ -122,20 +126,33 @@ function parseOperation(text: string): { readonly key: string; readonly operator
   return { key: text.slice(0, operator === '=' ? at : at - 1), operator, value: text.slice(at + 1) }
 }
 
+/** The policy that settings would make, read as those of an index are; refuses `invalid` what is no option of it. */
+export function policySettings(raw: RawSettings): PolicySettings {
+  const unknown = Object.entries(raw).filter(([key]) => !Object.hasOwn(POLICY_KEYS, key))
+  if (unknown.length > 0) throw unknownKeys(unknown)
+  return withoutNulls(coerceSettings(raw, 'stage'))
+}
+
 function appended(key: string, now: JsonValue, item: string, known: Readonly<Record<string, Coerce>>): JsonValue {
   if (now === null && Object.hasOwn(known, key)) return [item]
   if (now === null) throw unknownKeys([[key, item]])
-  const items = typeof now === 'string' ? toList(now) : now
+  const items = itemsOf(key, now)
   if (!isStrings(items)) throw new Refusal('invalid', `The '${key}' setting is not a list, use ${key}=${item}`)
   return items.includes(item) ? items : [...items, item]
 }
 
 function withoutItem(key: string, now: JsonValue, item: string): JsonValue {
-  const items = typeof now === 'string' ? toList(now) : now
+  const items = itemsOf(key, now)
   if (!isStrings(items) || !items.includes(item)) {
     throw new Refusal('invalid', `The '${key}' setting doesn't have value '${item}'`)
   }
   return items.filter((one) => one !== item)
+}
+
+/** The items of a list that may be written as a text. */
+function itemsOf(key: string, value: JsonValue): JsonValue {
+  if (typeof value !== 'string') return value
+  return Object.hasOwn(POLICY_KEYS, key) ? policyItems(key, value) : toList(value)
 }
 
 function coerceSettings(raw: RawSettings, type: IndexValue['type']): Record<string, JsonValue> {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { keys } from '#log-format/keys.js'
 import { checkFileBasename } from '#log-format/names.js'
-import type { MirrorFileValue, MirrorIndexValue } from '#log-format/values.js'
+import type { MirrorFileValue, MirrorIndexValue, ProjectValue } from '#log-format/values.js'
 import { parseFilename } from '#server/packaging/filename.js'
 import { normalizeProjectName } from '#server/packaging/project-name.js'
 import type { SimpleFile } from '#server/packaging/simple-page.js'
@@ -81,6 +81,16 @@ export async function findMirroredFile(reader: Reader, ref: FileRef): Promise<Mi
   return value?.dir === `${ref.dirA}/${ref.dirB}` ? { ...file, value } : undefined
 }
 
+/**
+ * Since when a file counts as being there: from the later of when the upstream
+ * says it got it and when it was first seen here, and from the latter where
+ * the upstream says nothing. Of what came together with its project, which
+ * nobody watched before, the word of the upstream is all there is.
+ */
+export function enteredAt({ seen, time = seen }: MirrorFileValue, project: Pick<ProjectValue, 'created'>): number {
+  return seen === project.created ? time : Math.max(time, seen)
+}
+
 /** Whether an index is still the mirror of the same upstream. */
 export function isSameMirror(now: { readonly type: string; readonly created: number; readonly mirror_url?: string } | undefined, asked: MirrorIndexValue): boolean {
   return now?.type === 'mirror' && now.created === asked.created && now.mirror_url === asked.mirror_url
@@ -120,7 +130,7 @@ function mirrorFileValue(project: string, file: SimpleFile, before: MirrorFileVa
     url: file.url,
     version,
     dir: dirOf(sha256 ?? createHash('sha256').update(file.url).digest('hex')),
-    seen: before?.seen ?? time,
+    seen: before !== undefined && isSameContent(before, file.url, sha256) ? before.seen : time,
     ...(known !== undefined && { sha256: known }),
     ...(sha256 === undefined && md5 !== undefined && { md5 }),
     ...(size !== undefined && { size }),
@@ -130,6 +140,11 @@ function mirrorFileValue(project: string, file: SimpleFile, before: MirrorFileVa
     ...(metadata !== undefined && /^[0-9a-f]{64}$/.test(metadata) && { coreMetadata: metadata }),
     ...(file.provenance !== undefined && { provenance: file.provenance }),
   }
+}
+
+/** Other bytes under a name that is known are as new as a name that is not. */
+function isSameContent(before: MirrorFileValue, url: string, sha256: string | undefined): boolean {
+  return sha256 === undefined || before.sha256 === undefined ? before.url === url : before.sha256 === sha256
 }
 
 function dirOf(digest: string): string {

@@ -17,6 +17,7 @@ import {
   toxResultsByFile,
 } from './releases.js'
 import { authorize } from './rights.js'
+import { requireShownLinks } from './shown-files.js'
 import { freeToxresultName } from './toxresults.js'
 import { releaseOf } from './uploads.js'
 
@@ -35,7 +36,7 @@ export type PushedRow = readonly (string | number)[]
  * counts as done. Refuses `not-found`, `forbidden`, `conflict`, `invalid`.
  */
 export async function pushRelease(tx: Transaction, input: PushRelease): Promise<readonly PushedRow[]> {
-  const { source, links } = await selectRelease(tx, input)
+  const { source, links } = await selectRelease(tx, { ...input, now: tx.time })
   const index = await requireTarget(tx, input)
   const target = await findRelease(tx, { ...input.target, project: source.project, version: source.version })
 
@@ -63,10 +64,10 @@ export interface FoundLink {
   readonly link: LinkValue
 }
 
-/** The version as its index spells it, and the links a push takes along. Refuses `forbidden`, `invalid` and `not-found`. */
+/** The version as its index spells it, and the links a push takes along. Refuses `forbidden`, also where a policy hides a file at the moment `now`, `invalid` and `not-found`. */
 export async function selectRelease(
   reader: Reader,
-  input: Omit<PushRelease, 'target'>,
+  input: Omit<PushRelease, 'target'> & { readonly now: number },
 ): Promise<{ readonly source: VersionRef; readonly links: readonly FoundLink[] }> {
   const index = await requireIndex(reader, input)
   await authorize(reader, input.caller, 'read', { user: input.user, index, indexName: input.index })
@@ -85,6 +86,7 @@ export async function selectRelease(
   if (links.length === 0) {
     throw new Refusal('not-found', `no release/files found for ${source.project} ${source.version}`)
   }
+  requireShownLinks({ user: source.user, index: source.index, settings: index, now: input.now }, links)
   return { source, links }
 }
 

@@ -6,6 +6,9 @@ import type { IncomingHttpHeaders } from 'node:http'
  */
 export const PAGE_CACHE_CONTROL = 'private, max-age=0, no-cache'
 
+/** How many files policies keep off a page, and when the next of them comes back. */
+export const POLICY_HEADER = 'X-DEVPI-POLICY'
+
 /** For a page of stale mirror data, sent at `now` in ms: no cache on the way shall answer with it again. */
 export function stalePageHeaders(now: number): Readonly<Record<string, string>> {
   const date = formatHttpDate(now)

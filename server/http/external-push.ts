@@ -48,7 +48,7 @@ interface ExternalPush extends VersionRef {
 export async function pushToServer(deps: Deps, response: Response, push: ExternalPush): Promise<void> {
   const reader = deps.storage.reader()
   await authorize(reader, push.caller, 'push-elsewhere', { user: push.user, indexName: push.index })
-  const { source, links } = await selectRelease(reader, push)
+  const { source, links } = await selectRelease(reader, { ...push, now: deps.now() })
   const metadata = (await reader.get(keys.metadata(source))) ?? {}
   response.setTimeout(0) // nothing comes here while another server takes its time
   const gone = new AbortController()

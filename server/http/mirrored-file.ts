@@ -1,9 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Refusal } from '#log-format/api/refusal.js'
+import { keys } from '#log-format/keys.js'
 import type { MirrorFileValue } from '#log-format/values.js'
 import type { FileRef } from '#server/commands/lookups.js'
-import { type AskedMirror, findMirroredFile, noteMirrorDigest } from '#server/commands/mirrors.js'
+import { type AskedMirror, enteredAt, findMirroredFile, type MirroredFile, noteMirrorDigest } from '#server/commands/mirrors.js'
 import { contentTypeOf } from '#server/packaging/filename.js'
+import type { JudgedFile } from '#server/packaging/release-policy.js'
 import { upstreamOf } from '#server/stages/refresh-mirror.js'
 import type { Reader } from '#server/storage/reader.js'
 import type { WantedFile } from '#server/upstream/file-download.js'
@@ -21,6 +23,8 @@ export interface Mirrored {
   readonly mirror: AskedMirror
   readonly basename: string
   readonly project: string
+  /** Of the file, or of that which it lies beside: since when it counts as being there. */
+  readonly judged: JudgedFile
   readonly content: Pick<MirrorFileValue, 'url' | 'sha256' | 'md5' | 'size' | 'time'>
 }
 
@@ -29,12 +33,17 @@ export async function findMirrored(reader: Reader, ref: FileRef & AskedMirror): 
   const { user, index, value, basename } = ref
   const mirror = { user, index, value }
   const file = await findMirroredFile(reader, ref)
-  if (file !== undefined) return { mirror, basename, project: file.project, content: file.value }
+  if (file !== undefined) return { mirror, basename, project: file.project, judged: await judgedFile(reader, file), content: file.value }
   if (!basename.endsWith(METADATA_SUFFIX)) return undefined
   const beside = await findMirroredFile(reader, { ...ref, basename: basename.slice(0, -METADATA_SUFFIX.length) })
   const sha256 = beside?.value.coreMetadata
   if (beside === undefined || sha256 === undefined) return undefined
-  return { mirror, basename, project: beside.project, content: { url: metadataUrl(beside.value.url), sha256 } }
+  return { mirror, basename, project: beside.project, judged: await judgedFile(reader, beside), content: { url: metadataUrl(beside.value.url), sha256 } }
+}
+
+async function judgedFile(reader: Reader, { user, index, project, value }: MirroredFile): Promise<JudgedFile> {
+  const known = await reader.get(keys.project({ user, index, project }))
+  return { version: value.version, entered: enteredAt(value, known ?? { created: -Infinity }) }
 }
 
 /**

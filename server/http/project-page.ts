@@ -4,7 +4,7 @@ import { utf8Bytes } from '#server/packaging/page-bytes.js'
 import { CLOSE_PROJECT_HTML, openProjectHtml, renderFileHtml } from '#server/packaging/simple-html.js'
 import { CLOSE_PROJECT_JSON, JSON_SEPARATOR, openProjectJson, renderFileJson } from '#server/packaging/simple-json.js'
 import type { FileRun } from '#server/stages/live-project.js'
-import type { Contribution } from '#server/stages/live-pages.js'
+import type { Contribution } from '#server/stages/policies.js'
 import { compareProjectVersions, type ProjectVersion, simpleFile } from '#server/stages/project-files.js'
 import type { SimpleAnswer } from './negotiate.js'
 import { type PageBody, pageBody } from './page-body.js'
@@ -48,6 +48,7 @@ export function renderProjectPage(input: ProjectPageInput): PageBody {
       if (bytes.length > 0) pieces.push(bytes)
       if (!last) for (const { basename } of run.files) taken.add(basename)
     }
+    for (const basename of contribution.hidden ?? []) taken.add(basename)
   }
   const head = isJson
     ? openProjectJson({ name: project, versions: mergedVersions(contributions) })

@@ -5,9 +5,10 @@ import { type Basis, isCurrent, LivePages, type PageParts } from '#server/stages
 import { LONGEST_PROJECT_NAME } from '#server/packaging/project-name.js'
 import { snapshotOf } from '#server/stages/live-project.js'
 import type { OpenStage } from '#server/stages/open-stage.js'
+import { applyPolicies, type Contribution, policyHeader } from '#server/stages/policies.js'
 import { readProjectFiles } from '#server/stages/project-files.js'
 import type { Storage } from '#server/storage/storage.js'
-import { etagMatches, PAGE_CACHE_CONTROL } from './caching.js'
+import { etagMatches, PAGE_CACHE_CONTROL, POLICY_HEADER } from './caching.js'
 import { negotiateSimple, SIMPLE_VARY, type SimpleAnswer } from './negotiate.js'
 import { endWith, type PageBody } from './page-body.js'
 import { type LinkBase, pageEtag, renderProjectPage } from './project-page.js'
@@ -19,6 +20,8 @@ export interface ProjectPage {
   readonly body: PageBody
   readonly etag: string
   readonly contentType: string
+  /** What {@link POLICY_HEADER} says; undefined where nothing is hidden. */
+  readonly policy: string | undefined
 }
 
 interface CachedPage extends ProjectPage {
@@ -26,7 +29,7 @@ interface CachedPage extends ProjectPage {
   /** Names and values in turn; the last value is the serial, set anew for each reply. */
   readonly whole: string[]
   readonly notModified: string[]
-  /** Until then, in ms since the epoch, the upstreams that it draws from need not be asked; infinite without any. */
+  /** Until then, in ms since the epoch, the upstreams that it draws from need not be asked and no policy shows something else; infinite without any. */
   readonly freshUntil: number
   /** Asked for since the eviction last came by. */
   used: boolean
@@ -91,12 +94,13 @@ export class ProjectPages implements Disposable {
     request: IncomingMessage,
     input: { readonly stage: OpenStage; readonly project: string; readonly links: LinkBase; readonly answer: SimpleAnswer; readonly freshUntil: number },
   ): Promise<ProjectPage | 'outdated' | undefined> {
-    const { stage, project, links, answer, freshUntil } = input
+    const { stage, project, links, answer } = input
     if (project.length > LONGEST_PROJECT_NAME) return undefined // not worth a look, nor to be remembered as absent
     const parts = await this.#live.parts(stage, project)
     if (parts === 'outdated') return parts
     if (parts.contributions.length === 0) return undefined
     this.counts.misses += 1
+    const freshUntil = Math.min(input.freshUntil, parts.until)
     const page = { ...this.#render(stage, project, links, answer, parts), freshUntil }
     const isPlain = request.headers['x-devpi-absolute-urls'] === undefined
     const address = addressToKeep(request)
@@ -112,18 +116,19 @@ export class ProjectPages implements Disposable {
     readonly answer: SimpleAnswer
   }): Promise<ProjectPage | undefined> {
     const { stage, project, links, answer } = input
-    const contributions = []
+    const found: Contribution[] = []
     const having = await indexesHaving(stage, project)
     const isOpen = mirrorsAreOpen(stage, project, having)
-    for (const { user, index } of having.filter((found) => shows(stage, found, isOpen))) {
-      const found = await readProjectFiles(stage.reader, { user, index, project })
-      if (found !== undefined) contributions.push({ ref: { user, index }, snapshot: snapshotOf(found) })
+    for (const { user, index } of having.filter((one) => shows(stage, one, isOpen))) {
+      const files = await readProjectFiles(stage.reader, { user, index, project })
+      if (files !== undefined) found.push({ ref: { user, index }, snapshot: snapshotOf(files) })
     }
-    if (contributions.length === 0) return undefined
+    if (found.length === 0) return undefined
+    const { contributions, hidden, key } = applyPolicies(stage.policies, project, found)
     const body = renderProjectPage({ ref: stage, project, links, answer, contributions })
     const order = contributions.map(({ ref }) => `${ref.user}/${ref.index}`)
-    const etag = this.#etag(answer, [links.key, project, 'at', stage.reader.serial, ...order])
-    return { body, etag, contentType: answer.contentType }
+    const etag = this.#etag(answer, [links.key, project, 'at', stage.reader.serial, ...order, ...hiddenPart(key)])
+    return { body, etag, contentType: answer.contentType, policy: policyHeader({ hidden }) }
   }
 
   /**
@@ -151,14 +156,15 @@ export class ProjectPages implements Disposable {
   }
 
   #render(stage: OpenStage, project: string, links: LinkBase, answer: SimpleAnswer, parts: PageParts): Omit<CachedPage, 'freshUntil'> {
-    const { contributions, basis } = parts
+    const { contributions, basis, key } = parts
+    const policy = policyHeader(parts)
     const body = renderProjectPage({ ref: stage, project, links, answer, contributions })
     const order = contributions.map(({ ref }) => nameOf(ref))
-    const etag = this.#etag(answer, [links.key, nameOf(stage), project, ...order, ...basis.serials])
+    const etag = this.#etag(answer, [links.key, nameOf(stage), project, ...order, ...basis.serials, ...hiddenPart(key)])
     const { contentType } = answer
-    const notModified = [...pageHeaders(this.#node, { etag, contentType }), 'X-DEVPI-SERIAL', '']
+    const notModified = [...pageHeaders(this.#node, { etag, contentType, policy }), 'X-DEVPI-SERIAL', '']
     const whole = ['Content-Length', String(body.length), ...notModified]
-    return { body, etag, contentType, basis, whole, notModified, used: true }
+    return { body, etag, contentType, policy, basis, whole, notModified, used: true }
   }
 
   #send(request: IncomingMessage, response: ServerResponse, page: CachedPage): void {
@@ -207,14 +213,19 @@ export class ProjectPages implements Disposable {
 }
 
 /** Every header of a page but its serial and length, names and values in turn. */
-function pageHeaders(node: NodeIdentity, page: { readonly etag: string; readonly contentType: string }): string[] {
+function pageHeaders(node: NodeIdentity, page: Omit<ProjectPage, 'body'>): string[] {
   return [
     ...['Content-Type', page.contentType],
     ...['ETag', page.etag],
     ...['Cache-Control', PAGE_CACHE_CONTROL],
     ...['Vary', SIMPLE_VARY],
+    ...(page.policy === undefined ? [] : [POLICY_HEADER, page.policy]),
     ...nodeHeaders(node),
   ]
+}
+
+function hiddenPart(key: string): readonly string[] {
+  return key === '' ? [] : ['hidden', key]
 }
 
 /** The address as the client wrote it, with what else decides how it is read. */

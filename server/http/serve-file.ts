@@ -7,6 +7,8 @@ import type { FileRef } from '#server/commands/lookups.js'
 import { lastNamed } from '#server/projections/blob-references.js'
 import { contentTypeOf } from '#server/packaging/filename.js'
 import { authorizeRead } from '#server/commands/read-rights.js'
+import { type PolicyOfIndex, requireShown, requireShownFile } from '#server/commands/shown-files.js'
+import { hasPolicy } from '#server/packaging/release-policy.js'
 import type { BlobStore } from '#server/storage/blob-store.js'
 import type { Reader } from '#server/storage/reader.js'
 import { callerOf } from './authenticate.js'
@@ -30,7 +32,8 @@ export function noSuchFile(): Refusal {
  * Answers GET or HEAD of a public file path, its `.metadata` sibling included
  * (PEP 658): as of `reader`, head unless told otherwise. Nothing, not even
  * whether the file exists, is revealed to who may not read the index now.
- * Refuses `not-found`, and `gone` what was there before.
+ * Refuses `not-found`, `gone` what was there before, and
+ * `forbidden` what the present policy of the index hides.
  */
 export async function serveFile(
   deps: Deps,
@@ -44,15 +47,17 @@ export async function serveFile(
   const index = await reader.get(keys.index(ref))
   const settings = index && (await authorizeRead(reader, current, { ...ref, value: index }, await callerOf(deps, request)))
   setSerial(response, reader.serial)
-  const isPublic = settings?.acl_read === undefined
+  const policy = { user: ref.user, index: ref.index, settings: settings ?? {}, now: deps.now() }
+  const isPublic = settings?.acl_read === undefined && !hasPolicy(policy.settings)
   const cacheControl = isPublic ? FILE_CACHE_CONTROL : RESTRICTED_FILE_CACHE_CONTROL
   if (index?.type === 'mirror') {
     const mirrored = await findMirrored(reader, { ...ref, value: index })
     if (mirrored === undefined) throw noSuchFile()
+    requireShown(policy, mirrored, [mirrored.judged])
     await sendMirroredFile(deps, request, response, { file: mirrored, cacheControl })
     return
   }
-  const served = isMetadataPath(ref) ? await metadataAt(deps, reader, ref) : await fileAt(reader, ref)
+  const served = isMetadataPath(ref) ? await metadataAt(deps, reader, ref, policy) : await fileAt(reader, ref, policy)
   if (served.file !== undefined && wantsJson(request)) {
     response.setHeader('Cache-Control', 'no-store') // the same URL is a file for everybody else
     sendResult(response, { type: 'releasefilemeta', result: metaOf(served.file), serial: reader.serial })
@@ -77,8 +82,9 @@ interface Served extends Pick<FileValue, 'sha256' | 'size' | 'lastModified' | 'p
   readonly blobs?: Pick<BlobStore, 'open'>
 }
 
-async function fileAt(reader: Reader, ref: FileRef): Promise<Served> {
+async function fileAt(reader: Reader, ref: FileRef, policy: PolicyOfIndex): Promise<Served> {
   const file = await requireFile(reader, ref)
+  await requireShownFile(reader, policy, ref, file)
   return { ...file, file }
 }
 
@@ -87,9 +93,10 @@ function isMetadataPath({ basename }: FileRef): boolean {
   return basename.endsWith(METADATA_SUFFIX) && basename !== METADATA_SUFFIX
 }
 
-async function metadataAt(deps: Deps, reader: Reader, ref: FileRef): Promise<Served> {
+async function metadataAt(deps: Deps, reader: Reader, ref: FileRef, policy: PolicyOfIndex): Promise<Served> {
   const fileRef = { ...ref, basename: ref.basename.slice(0, -METADATA_SUFFIX.length) }
   const file = await requireFile(reader, fileRef)
+  await requireShownFile(reader, policy, fileRef, file)
   const links = await linksAt(reader, fileRef, file)
   const metadata = links.find(({ link }) => link.coreMetadata !== undefined)?.link.coreMetadata
   if (metadata === undefined) throw noSuchFile()

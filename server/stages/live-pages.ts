@@ -1,21 +1,13 @@
-import type { IndexRef } from '#server/commands/lookups.js'
 import { scopes } from '#server/projections/last-changed.js'
 import type { Storage } from '#server/storage/storage.js'
 import { type ChangeCell, ChangeCells, isRetired } from './change-cells.js'
 import { mirrorsAreOpen, shows } from './inherited-stage.js'
 import { LiveProjects } from './live-projects.js'
-import type { ProjectSnapshot } from './live-project.js'
 import type { OpenStage } from './open-stage.js'
-
-/** What one index adds to a page. */
-export interface Contribution {
-  readonly ref: IndexRef
-  readonly snapshot: ProjectSnapshot
-}
+import { applyPolicies, type ShownParts } from './policies.js'
 
 /** The parts of a page at one moment, and what would have to change for it to be different. */
-export interface PageParts {
-  readonly contributions: readonly Contribution[]
+export interface PageParts extends ShownParts {
   readonly basis: Basis
 }
 
@@ -62,7 +54,7 @@ export class LivePages implements Disposable {
         return ref === undefined || snapshot === undefined || !shows(stage, ref, isOpen) ? [] : [{ ref, snapshot }]
       })
       if (settings.some(({ serial }) => serial > stage.reader.serial) || pages.some(isRetired)) return 'outdated'
-      return { contributions, basis: basisOf([...settings, ...pages]) }
+      return { ...applyPolicies(stage.policies, project, contributions), basis: basisOf([...settings, ...pages]) }
     }
   }
 

@@ -1,6 +1,7 @@
 import { keys } from '#log-format/keys.js'
 import type { MirrorFileValue } from '#log-format/values.js'
 import type { ProjectRef } from '#server/commands/lookups.js'
+import { enteredAt } from '#server/commands/mirrors.js'
 import type { SimpleFile } from '#server/packaging/simple-page.js'
 import { versionSortKey } from '#log-format/version.js'
 import type { Reader } from '#server/storage/reader.js'
@@ -25,6 +26,8 @@ export interface ProjectFile {
   readonly sha256: string | undefined
   readonly size: number | undefined
   readonly time: number | undefined
+  /** Since when it counts as being there, for policies that go by age. */
+  readonly entered: number
   readonly requiresPython: string | undefined
   /** PEP 592, of this file alone; a reason may be empty. */
   readonly yanked: string | undefined
@@ -44,7 +47,8 @@ export interface ProjectFiles {
 /** Reads a project from the keyspace; undefined where the index does not have it. */
 export async function readProjectFiles(reader: Reader, ref: ProjectRef): Promise<ProjectFiles | undefined> {
   const { user, index, project } = ref
-  if ((await reader.get(keys.project(ref))) === undefined) return undefined
+  const known = await reader.get(keys.project(ref))
+  if (known === undefined) return undefined
 
   const versions = new Map<string, ProjectVersion>()
   for await (const { segments, value } of reader.scan(keys.version.under(user, index, project))) {
@@ -56,9 +60,9 @@ export async function readProjectFiles(reader: Reader, ref: ProjectRef): Promise
   for await (const batch of reader.scanBatches(keys.link.under(user, index, project), readLinkFields)) {
     for (const { segments, value } of batch) {
       const [, , , version = '', basename = ''] = segments
-      const known = versions.get(version)
+      const found = versions.get(version)
       // The text that the versions have, so that not each file keeps one of its own.
-      const file = projectFile(basename, known?.version ?? version, known?.key, value)
+      const file = projectFile(basename, found?.version ?? version, found?.key, value)
       if (file === undefined) continue
       if (files.length === 0 || version !== last) files.push([])
       files.at(-1)?.push(file)
@@ -69,7 +73,7 @@ export async function readProjectFiles(reader: Reader, ref: ProjectRef): Promise
     if (value.gone !== undefined) continue
     const version = versions.get(value.version) ?? { version: value.version, key: versionSortKey(value.version), yanked: undefined }
     versions.set(version.version, version)
-    files.push([mirroredFile(segments[3] ?? '', version, value)])
+    files.push([mirroredFile(segments[3] ?? '', version, value, enteredAt(value, known))])
   }
   return { files: inOrder(files), versions }
 }
@@ -92,12 +96,12 @@ export function projectFile(
 ): ProjectFile | undefined {
   if (rel !== 'releasefile') return undefined
   const key = versionKey ?? versionSortKey(version)
-  return { basename, version, versionKey: key, dir, sha256, size, time, requiresPython, yanked, coreMetadata }
+  return { basename, version, versionKey: key, dir, sha256, size, time, entered: time, requiresPython, yanked, coreMetadata }
 }
 
-function mirroredFile(basename: string, { version, key }: ProjectVersion, value: MirrorFileValue): ProjectFile {
+function mirroredFile(basename: string, { version, key }: ProjectVersion, value: MirrorFileValue, entered: number): ProjectFile {
   const { dir, sha256, size, time, requiresPython, yanked, coreMetadata, provenance } = value
-  return { basename, version, versionKey: key, dir, sha256, size, time, requiresPython, yanked, coreMetadata, provenance }
+  return { basename, version, versionKey: key, dir, sha256, size, time, entered, requiresPython, yanked, coreMetadata, provenance }
 }
 
 /** What the order of files goes by. */

@@ -3,6 +3,7 @@ import type { LinkValue, MetadataValue } from '#log-format/values.js'
 import { findVersion, type IndexRef, type VersionRef } from '#server/commands/lookups.js'
 import { sortVersionsDescending, versionIdentity } from '#log-format/version.js'
 import type { OpenStage } from './open-stage.js'
+import { judgeOn } from './policies.js'
 
 /** A link of a version, on the index that has it. */
 export interface StageLink extends VersionRef {
@@ -46,16 +47,18 @@ export async function listVersions(stage: OpenStage, project: string): Promise<s
   return sortVersionsDescending(byIdentity.values())
 }
 
-/** One version; undefined when no index of the stage has it. */
+/** One version; undefined when no index of the stage has it, or policies hide all of its files. */
 export async function findMergedRelease(
   stage: OpenStage,
   project: string,
   version: string,
 ): Promise<MergedRelease | undefined> {
   const found: Release[] = []
+  const hidden = new Set<string>()
   for (const ref of hosted(stage)) {
     const release = await readRelease(stage, { ...ref, project, version })
-    if (release !== undefined) found.push(release)
+    const shown = release && withoutHidden(stage, release, hidden)
+    if (shown !== undefined) found.push(shown)
   }
   const [release, ...shadowed] = found
   return release && { release, shadowed }
@@ -75,6 +78,23 @@ async function readRelease({ reader }: OpenStage, wanted: VersionRef): Promise<R
     yanked: (await reader.get(keys.version(version)))?.yanked,
     links: links.sort((a, b) => a.link.order - b.link.order),
   }
+}
+
+/**
+ * The release without the files that policies hide and what is told of them;
+ * undefined when they hide all of it. A hidden name joins `hidden`, and stays
+ * hidden on the indexes behind as it does on pages.
+ */
+function withoutHidden(stage: OpenStage, release: Release, hidden: Set<string>): Release | undefined {
+  if (stage.policies === undefined) return release
+  const judge = judgeOn(stage.policies, release, release.project)
+  const files = release.links.filter(({ link }) => link.rel === 'releasefile')
+  for (const { basename, version, link } of files) {
+    if (judge !== undefined && judge({ version, entered: link.time }).rules.length > 0) hidden.add(basename)
+  }
+  const isHidden = files.length > 0 ? files.every(({ basename }) => hidden.has(basename)) : judge !== undefined && judge({ version: release.version, entered: -Infinity }).rules.length > 0
+  if (isHidden) return undefined
+  return { ...release, links: release.links.filter(({ basename, link }) => !hidden.has(basename) && (link.forFile === undefined || !hidden.has(link.forFile))) }
 }
 
 /** The indexes that have releases of their own; a mirror adds nothing yet. */

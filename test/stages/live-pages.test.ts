@@ -52,7 +52,7 @@ async function addFile(storage: Storage, index: string, basename: string): Promi
 
 function stageOf(storage: Storage): Promise<OpenStage> {
   const reader = storage.reader()
-  return openStage({ reader, current: reader, ref: { user: 'alice', index: 'a' }, caller: { user: 'root', via: 'token' } })
+  return openStage({ reader, current: reader, ref: { user: 'alice', index: 'a' }, caller: { user: 'root', via: 'token' }, now: 1 })
 }
 
 function namesOf(parts: PageParts): string[] {

@@ -13,6 +13,8 @@ const CONTENT: readonly Reply[] = [
   { status: 304, text: 'It is the one that `If-None-Match` or `If-Modified-Since` names.' },
 ]
 
+const HIDDEN = 'Who is logged in may not do this, or a policy of the index hides the file: then the message has the rule and when it lifts.'
+
 export const files: Noun = {
   title: 'Files',
   text:
@@ -27,7 +29,7 @@ export const files: Noun = {
       asks: ['read'],
       changes: false,
       replies: CONTENT,
-      refuses: { gone: 'The file was there and is no longer.', 'range-not-satisfiable': 'The range lies behind its end.' },
+      refuses: { forbidden: HIDDEN, gone: 'The file was there and is no longer.', 'range-not-satisfiable': 'The range lies behind its end.' },
     },
     {
       id: 'downloadPastFile',
@@ -38,7 +40,7 @@ export const files: Noun = {
       asks: ['read'],
       changes: false,
       replies: CONTENT,
-      refuses: { gone: 'The file is no longer kept.', 'range-not-satisfiable': 'The range lies behind its end.' },
+      refuses: { forbidden: HIDDEN, gone: 'The file is no longer kept.', 'range-not-satisfiable': 'The range lies behind its end.' },
     },
     {
       id: 'attachToxresult',

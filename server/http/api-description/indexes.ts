@@ -13,6 +13,13 @@ const COMMON = {
   'custom_data?': { description: 'Any value.' },
 } as const
 
+const POLICY = {
+  'min_release_age?': text('A duration such as `7d`: files younger than that are hidden.'),
+  'freeze_at?': text('A time: files that entered after it are hidden.'),
+  'constraints?': { ...listOf(text()), description: 'Which versions of which projects are shown, `requests>=2.31`, or hidden, `!leftpad`, a line each.' },
+  'policy_exemptions?': { ...listOf(text()), description: 'What is shown all the same, `PROJECT==1.0 until TIME because REASON`, a line each.' },
+} as const
+
 /** What a request may hold is wider: lists as texts with commas, truth as `yes`, and what clients send along. */
 const SETTINGS: Schema = {
   type: 'object',
@@ -108,6 +115,7 @@ export const indexes: Noun = {
       bases: { ...listOf(text()), description: 'What it inherits from, `user/index` each.' },
       mirror_whitelist: { ...listOf(text()), description: 'Projects that may come from a mirror although a private index has them; `*` for all.' },
       mirror_whitelist_inheritance: { enum: ['intersection', 'union'], description: 'How the whitelists of bases count.' },
+      ...POLICY,
       'projects?': { ...listOf(text()), description: 'Of this index alone.' },
     }),
     MirrorIndex: object({
@@ -119,6 +127,7 @@ export const indexes: Noun = {
       'mirror_no_project_list?': flag(),
       'mirror_use_external_urls?': flag(),
       'mirror_ignore_serial_header?': flag(),
+      ...POLICY,
       'projects?': listOf(text()),
     }),
   },

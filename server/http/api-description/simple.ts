@@ -6,7 +6,7 @@ const HTML = ['text/html', SIMPLE_HTML_TYPE] as const
 /** What all of these have: pages in three spellings, each with an ETag. */
 function page(shape: string): Pick<Operation, 'method' | 'asks' | 'changes' | 'replies' | 'refuses'> {
   const replies: readonly Reply[] = [
-    { status: 200, text: 'JSON, to who accepts it. With `Cache-Control: no-store` while the upstream of a mirror cannot be asked, so that files may be missing.', types: [SIMPLE_JSON_TYPE], schema: ref(shape) },
+    { status: 200, text: 'JSON, to who accepts it. `X-DEVPI-POLICY: hidden=3` says how many files policies hide, and with `lifts` when the next one is shown. With `Cache-Control: no-store` while the upstream of a mirror cannot be asked, so that files may be missing.', types: [SIMPLE_JSON_TYPE], schema: ref(shape) },
     { status: 200, text: 'HTML, to all others.', types: HTML },
     { status: 302, text: 'To the address with a slash behind it, or with the project in its normal spelling.' },
     { status: 304, text: 'The page is the one that `If-None-Match` names.' },

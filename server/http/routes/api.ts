@@ -47,7 +47,7 @@ async function sendApi(deps: Deps, req: Request, res: Response, urls: { readonly
 async function indexUrls(deps: Deps, req: Request): Promise<{ readonly [name: string]: string }> {
   const ref = indexPath(req.params)
   const reader = deps.storage.reader()
-  const { value } = await openStage({ reader, current: reader, ref, caller: await callerOf(deps, req) })
+  const { value } = await openStage({ reader, current: reader, ref, caller: await callerOf(deps, req), now: deps.now() })
   const index = joinUrl(deps.outsideUrl(req).base, ref.user, ref.index)
   return { index, simpleindex: `${index}/+simple/`, ...(value.type === 'stage' && { pypisubmit: `${index}/` }) }
 }
@@ -69,7 +69,7 @@ async function checkAccess(deps: Deps, req: Request, res: Response): Promise<voi
     const caller = await callerOf(deps, req)
     try {
       const ref = { user: first, index }
-      await openStage({ reader, current, ref: (await renamedTo(reader, ref)) ?? ref, caller })
+      await openStage({ reader, current, ref: (await renamedTo(reader, ref)) ?? ref, caller, now: deps.now() })
     } catch (error) {
       if (!(error instanceof Refusal) || error.kind !== 'not-found') throw error
       throw accessDenied()

@@ -46,7 +46,7 @@ async function showIndex(deps: Deps, req: Request, res: Response): Promise<void>
   const ref = indexPath(req.params)
   requireJson(req)
   const reader = deps.storage.reader()
-  const { value } = await openStage({ reader, current: reader, ref, caller: await callerOf(deps, req) })
+  const { value } = await openStage({ reader, current: reader, ref, caller: await callerOf(deps, req), now: deps.now() })
   const result: Record<string, JsonValue> = { ...indexJson(value) }
   if (!hasFlag(req, 'no_projects')) {
     result['projects'] = await ownProjects(reader, ref)

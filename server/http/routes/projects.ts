@@ -64,7 +64,7 @@ async function removeProject(deps: Deps, req: Request, res: Response): Promise<v
 /** The stage at head. Refuses a mirror: what it has only its upstream knows. */
 export async function openForReading(deps: Deps, req: Request, ref: ProjectRef): Promise<OpenStage> {
   const reader = deps.storage.reader()
-  const stage = await openStage({ reader, current: reader, ref, caller: await callerOf(deps, req) })
+  const stage = await openStage({ reader, current: reader, ref, caller: await callerOf(deps, req), now: deps.now() })
   if (stage.value.type === 'mirror') throw noUpstreamYet(ref)
   return stage
 }

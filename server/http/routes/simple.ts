@@ -5,7 +5,7 @@ import { type IndexRef, indexName, type ProjectRef } from '#server/commands/look
 import { type OpenStage, openStage } from '#server/stages/open-stage.js'
 import { callerOf } from '../authenticate.js'
 import { type AskedMirrors, askUpstreams, renewUpstreams, type UpstreamsState } from '../ask-upstreams.js'
-import { etagMatches, PAGE_CACHE_CONTROL, stalePageHeaders } from '../caching.js'
+import { etagMatches, PAGE_CACHE_CONTROL, POLICY_HEADER, stalePageHeaders } from '../caching.js'
 import type { Deps } from '../deps.js'
 import { mount } from '../methods.js'
 import { negotiateSimple, SIMPLE_VARY, type SimpleAnswer, wantsJson } from '../negotiate.js'
@@ -115,6 +115,7 @@ async function sendPage(deps: Deps, req: Request, res: Response, serial: Serial 
   if (page === undefined && upstreams?.failure !== undefined) throw upstreams.failure
   if (page === undefined) throw new Refusal('not-found', `The project ${ref.project} does not exist.`)
   setPageHeaders(res, stage, page)
+  if (page.policy !== undefined) res.setHeader(POLICY_HEADER, page.policy)
   if (upstreams?.failure !== undefined) setHeaders(res, stalePageHeaders(deps.now()))
   if (etagMatches(req.headers['if-none-match'], page.etag)) return void res.status(304).end()
   res.writeHead(200, { 'Content-Length': page.body.length })
@@ -133,7 +134,7 @@ async function withStage<T extends object | undefined>(
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const current = deps.storage.reader()
     const reader = serial === undefined ? current : deps.storage.reader(serial)
-    const stage = await openStage({ reader, current, ref, caller })
+    const stage = await openStage({ reader, current, ref, caller, now: deps.now() })
     const result = await find(stage)
     if (result !== 'outdated') return { stage, result }
   }
@@ -197,7 +198,7 @@ function setHeaders(res: Response, headers: Readonly<Record<string, string>>): v
 async function refresh(deps: Deps, req: Request, res: Response): Promise<void> {
   const ref = projectPath(req.params)
   const reader = deps.storage.reader()
-  const stage = await openStage({ reader, current: reader, ref, caller: await callerOf(deps, req) })
+  const stage = await openStage({ reader, current: reader, ref, caller: await callerOf(deps, req), now: deps.now() })
   await renewUpstreams(deps, stage, ref.project)
   redirectTo(deps, req, res, `${joinUrl('', ref.user, ref.index, '+simple', ref.project)}/`)
 }
