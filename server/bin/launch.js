@@ -1,12 +1,16 @@
 // What every launcher does: say clearly what is missing, else hand over to the compiled program. Plain JavaScript that an
 // old Node can still read.
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const OLDEST_NODE = [20, 19]
 
-/** Runs `dist/server/bin/{program}.js`; the number its `main` resolves to becomes the exit code. */
+/** Runs `dist/server/bin/{program}.js`; the number its `main` resolves to becomes the exit code. `--version` alone loads nothing. */
 export async function launch(program) {
+  if (process.argv.length === 3 && process.argv[2] === '--version') {
+    process.stdout.write(`${JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version}\n`)
+    return
+  }
   const [major, minor] = process.versions.node.split('.').map(Number)
   if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1])) {
     return fail(`Node ${OLDEST_NODE.join('.')} or newer is needed, this is ${process.versions.node}; install a newer Node`)
