@@ -77,6 +77,13 @@ export async function initialiseStorage(
   await storage.transact(origin, (tx) => initialiseServer(tx, { verifier, withPypi: config.rootIndex }))
 }
 
+/** Tells of what a new server directory has from the start. */
+export function reportInitialised(storage: Storage, config: ServerConfig, logger: Logger): void {
+  logger.info({ uuid: storage.nodeId }, 'generated the uuid of this server')
+  logger.info({ user: ROOT_USER }, 'created the user root')
+  if (config.rootIndex) logger.info({ index: 'root/pypi' }, 'created the index root/pypi')
+}
+
 /** Refuses to be reachable from elsewhere while anybody could log in as root. */
 export async function refuseOpenRoot(storage: Storage, hasher: PasswordHasher, host: string): Promise<void> {
   const secret = parseUserSecret(storage.vault.get(secretNames.user(ROOT_USER)) ?? null)

@@ -35,7 +35,7 @@ import { FileDownloads } from '#server/upstream/file-download.js'
 import { TargetHosts } from '#server/upstream/target-hosts.js'
 import { CloseStack } from './close-stack.js'
 import { isLoopback, type ServerConfig } from './config.js'
-import { initialiseStorage, openStorage, refuseOpenRoot } from './initialise.js'
+import { initialiseStorage, openStorage, refuseOpenRoot, reportInitialised } from './initialise.js'
 import type { Logger } from './logger.js'
 import { packageFolder, packageVersion } from './package-version.js'
 import { keepSweeping } from './sweeper.js'
@@ -76,7 +76,8 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   await using stack = new CloseStack()
   const storage = stack.use(await openStorage(config, logger))
   const hasher = new PasswordHasher(hashingCosts(config))
-  if (storage.head.serial === NO_SERIAL) await initialiseStorage(storage, config, hasher, now())
+  const isNew = storage.head.serial === NO_SERIAL
+  if (isNew) await initialiseStorage(storage, config, hasher, now())
   if (!isLoopback(config.host)) await refuseOpenRoot(storage, hasher, config.host)
   const blobs = stack.use(await DiskBlobs.open(join(config.serverDir, 'files')))
   const proxies = trustProxies(config.trustedProxies)
@@ -135,6 +136,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const server = createListener(deps, createApp(deps))
   const unused = unusedConnections(server)
   await listen(server, config)
+  if (isNew) reportInitialised(storage, config, logger) // not before: a start that fails says one sentence
   stack.defer(() => stop(server, unused))
   stack.use(streams) // they would never end by themselves
   stack.use(feed)

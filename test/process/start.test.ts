@@ -72,8 +72,14 @@ test('while root has no password, no other machine reaches the server', async ()
   expect(server.readyLine).toContain('http://0.0.0.0:')
 })
 
-test('devpi-init refuses a folder that has a log, and leaves it alone', async () => {
-  expect((await run('devpi-init', [])).code).toBe(0)
+test('devpi-init tells what there is from the start, refuses a folder that has a log, and leaves it alone', async () => {
+  const first = await run('devpi-init', [])
+  expect(first).toMatchObject({ code: 0, stdout: `initialised ${folder} with user root and index root/pypi\n` })
+  expect(first.stderr.trimEnd().split('\n').map((line) => JSON.parse(line))).toEqual([
+    expect.objectContaining({ msg: 'generated the uuid of this server', uuid: expect.stringMatching(/^[0-9a-f]{8}-?[0-9a-f-]+$/) }),
+    expect.objectContaining({ msg: 'created the user root' }),
+    expect.objectContaining({ msg: 'created the index root/pypi' }),
+  ])
   const again = await run('devpi-init', ['--root-passwd', 'other'])
   expect(again.code).toBe(1)
   expect(again.stderr).toMatch(/is initialised already/)

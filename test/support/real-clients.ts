@@ -25,6 +25,10 @@ const CLIENTS = {
   'pdm-pep517': [PYTHON, '-c', 'import pdm.pep517'],
   pipenv: ['pipenv', '--version'],
   poetry: ['poetry', '--version'],
+  git: ['git', '--version'],
+  virtualenv: [PYTHON, '-m', 'virtualenv', '--version'],
+  pytest: [PYTHON, '-c', 'import pytest'],
+  flit_core: [PYTHON, '-c', 'import flit_core'],
 } as const
 
 export type RealClient = keyof typeof CLIENTS
@@ -33,11 +37,16 @@ export type RealClient = keyof typeof CLIENTS
  * `test` where the clients are installed, else a test that is skipped and says
  * so. With `REQUIRE_REAL_CLIENTS` set it is run in any case, and fails.
  */
-export function testWith(clients: readonly RealClient[]): typeof test   {
-  const missing = clients.filter((client) => !isInstalled(client))
+export function testWith(clients: readonly RealClient[]): typeof test {
+  const missing = missingClients(clients)
   if (missing.length === 0 || process.env['REQUIRE_REAL_CLIENTS'] !== undefined) return test
   process.stderr.write(`skipping tests that need ${missing.join(', ')}; see README for the packages\n`)
   return test.skip
+}
+
+/** Those of them that are not installed here. */
+export function missingClients(clients: readonly RealClient[]): RealClient[] {
+  return clients.filter((client) => !isInstalled(client))
 }
 
 function isInstalled(client: RealClient): boolean {
