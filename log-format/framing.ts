@@ -2,6 +2,9 @@ import { DIGEST_BYTES, MAX_ENTRY_BYTES } from './codec.js'
 import { FormatError } from './errors.js'
 import { type Serial, toSerial } from './serial.js'
 
+/** Media type of a stream of frames. */
+export const CHANGELOG_TYPE = 'application/vnd.devpi.changelog'
+
 /** Bytes in front of an entry on the wire: its length as 32 bits, most significant first, then its digest. */
 export const FRAME_HEADER_BYTES = 4 + DIGEST_BYTES
 

@@ -6,6 +6,7 @@ import { followRenamed } from './follow-renamed.js'
 import { sendFault, sendRefusal } from './errors.js'
 import { noSuchRoute } from './params.js'
 import { noteOriginalUrl } from './original-url.js'
+import { isRead } from './relay.js'
 import { drainOrClose, RequestAborted } from './request-body.js'
 import { setNodeHeaders, setSerial } from './respond.js'
 import { apiRoutes } from './routes/api.js'
@@ -75,7 +76,8 @@ function begin(deps: Deps): RequestHandler {
     noteOriginalUrl(req)
     req.url = plainUrl(stripPrefix(req.url, deps.outsideUrl(req).prefix))
     refuseSandboxed(req)
-    next()
+    if (deps.relay === undefined || isRead(req.method)) { next(); return }
+    return deps.relay(req, res, next)
   }
 }
 

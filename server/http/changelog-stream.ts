@@ -1,13 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { CHANGELOG_TYPE } from '#log-format/framing.js'
 import { Refusal } from '#log-format/api/refusal.js'
 import { parseSerial, type Serial } from '#log-format/serial.js'
 import type { FeedStart } from '#server/replication/feed.js'
 import type { ReplicaState } from '#server/replication/replica-table.js'
 import type { Deps } from './deps.js'
 import { setSerial } from './respond.js'
-
-/** Frames as `log-format/README.md` has them. */
-export const CHANGELOG_TYPE = 'application/vnd.devpi.changelog'
 
 /** Digest of the entry before the first one that is asked for. */
 const PARENT_HEADER = 'x-devpi-parent'

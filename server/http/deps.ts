@@ -7,6 +7,7 @@ import type { PasswordHasher } from '#server/auth/passwords.js'
 import type { DiskBlobs } from '#server/storage/disk-blobs.js'
 import type { MirrorRefresher } from '#server/stages/refresh-mirror.js'
 import type { Feed } from '#server/replication/feed.js'
+import type { Follower } from '#server/replication/follower.js'
 import type { ReplicaTable } from '#server/replication/replica-table.js'
 import type { Storage } from '#server/storage/storage.js'
 import type { FileDownloads } from '#server/upstream/file-download.js'
@@ -18,6 +19,7 @@ import type { Metrics } from './metrics.js'
 import type { TrustedProxies } from './peers.js'
 import type { ProjectPages } from './project-pages.js'
 import type { PublicFiles } from './public-files.js'
+import type { Relay } from './relay.js'
 import type { NodeIdentity } from './respond.js'
 import type { SmallFileCache } from './small-file-cache.js'
 import type { OutsideUrl } from './urls.js'
@@ -62,6 +64,10 @@ export interface Deps {
   /** The log, for who follows it. */
   readonly feed: Feed
   readonly replicas: ReplicaTable
+  /** Undefined where entries are made. */
+  readonly follower: Follower | undefined
+  /** Takes what would change something, where that is done elsewhere; undefined where it is done here. */
+  readonly relay: Relay | undefined
   readonly metrics: Metrics
   /** Whether a request may see the metrics without credentials. */
   readonly isMonitor: (request: IncomingMessage) => boolean

@@ -2,6 +2,7 @@ import { BlockList, isIP } from 'node:net'
 import { join, resolve } from 'node:path'
 import { parseConfigFile, type FileOptions } from './config-file.js'
 import { environmentName, findOption, helpText, unknownOption, OPTIONS, type OptionName, type Program } from './options.js'
+import { type AskedRole, ROLES } from './role.js'
 import { UsageError } from './usage-error.js'
 
 export interface ServerConfig {
@@ -16,6 +17,9 @@ export interface ServerConfig {
   readonly trustedProxies: readonly string[]
   /** Addresses and networks that see the metrics without logging in. */
   readonly metricsFrom: readonly string[]
+  readonly role: AskedRole
+  /** Without a slash at its end. */
+  readonly primaryUrl: string | undefined
   readonly secretFile: string | undefined
   /** Who alone may create or change users and indexes; undefined where everybody may. */
   readonly restrictModify: readonly string[] | undefined
@@ -85,6 +89,8 @@ function typedConfig(values: OptionValues): ServerConfig {
     outsideUrl: values.url('outside-url'),
     trustedProxies: values.networks('trusted-proxy'),
     metricsFrom: values.networks('metrics-from'),
+    role: values.role('role'),
+    primaryUrl: values.oneUrl('primary-url', 'master-url'),
     secretFile: values.path('secretfile'),
     restrictModify: values.names('restrict-modify'),
     pushHosts: values.hosts('push-host'),
@@ -234,6 +240,23 @@ class OptionValues {
     const plain = url !== undefined && /^https?:$/.test(url.protocol) && url.search === '' && url.hash === '' && url.username === '' && url.password === ''
     if (!plain) throw new UsageError(`${place} wants an http or https address without query, not '${text}'`)
     return text.replace(/\/+$/, '')
+  }
+
+  /** Given under either name. */
+  oneUrl(name: OptionName, olderName: OptionName): string | undefined {
+    const url = this.url(name)
+    const older = this.url(olderName)
+    if (url !== undefined && older !== undefined) throw new UsageError(`${this.#find(name).place} and ${this.#find(olderName).place} are the same, give one of them`)
+    return url ?? older
+  }
+
+  role(name: OptionName): AskedRole {
+    const { texts, place } = this.#find(name)
+    const text = texts[0] ?? ''
+    if (text === 'auto') return text
+    const role = text === 'master' ? 'primary' : ROLES.find((one) => one === text)
+    if (role === undefined) throw new UsageError(`${place} wants auto, ${ROLES.join(', ')}, not '${text}'`)
+    return role
   }
 
   names(name: OptionName): readonly string[] | undefined {

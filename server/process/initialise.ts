@@ -11,6 +11,7 @@ import { Storage } from '#server/storage/storage.js'
 import { secretNames } from '#server/storage/vault.js'
 import type { ServerConfig } from './config.js'
 import type { Logger } from './logger.js'
+import { type DecidedRole, decideRole, PRIMARY_URL_FACT, ROLE_FACT } from './role.js'
 
 /** Serials between two lines about a rebuild. */
 const PROGRESS_STEP = 50_000
@@ -22,22 +23,46 @@ export function requireServerDir(config: ServerConfig): void {
 }
 
 /**
- * Opens the database of a server directory, which is made when it is not there. Refuses a folder whose database was lost:
+ * Opens the database of a server directory, which is made when it is not there, and notes what the server is. Refuses a folder whose database was lost:
  * in a new one nothing would name what lies in `files`, and all of it would be swept.
  */
-export async function openStorage(config: ServerConfig, logger: Logger): Promise<Storage> {
+export async function openServerDir(config: ServerConfig, logger: Logger): Promise<{ readonly storage: Storage; readonly decided: DecidedRole }> {
   if (!existsSync(join(config.serverDir, 'db', 'CURRENT'))) refuseRemains(config.serverDir)
   makeFolder(config.serverDir)
   let next = 0
-  return Storage.open({
+  let decided: DecidedRole | undefined
+  const storage = await Storage.open({
     folder: config.serverDir,
     projections: ALL_PROJECTIONS,
+    source: (known) => {
+      const stored = { role: known.fact(ROLE_FACT), primaryUrl: known.fact(PRIMARY_URL_FACT), head: known.head }
+      decided = decideRole({ asked: config.role, primaryUrl: config.primaryUrl, stored })
+      return decided.role === 'replica' ? 'import' : 'transactions'
+    },
     onRebuild: ({ serial, head }) => {
       if (serial < next && serial !== head) return
       next = serial + PROGRESS_STEP
       logger.info({ serial, head }, 'rebuilding projections from the log')
     },
   })
+  try {
+    if (decided === undefined) throw new Error('nobody asked what the server is')
+    await noteFact(storage, ROLE_FACT, decided.role)
+    if (decided.role === 'replica') await noteFact(storage, PRIMARY_URL_FACT, decided.primaryUrl)
+    return { storage, decided }
+  } catch (error) {
+    await storage[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+/** The same, for who does not care. */
+export async function openStorage(config: ServerConfig, logger: Logger): Promise<Storage> {
+  return (await openServerDir(config, logger)).storage
+}
+
+async function noteFact(storage: Storage, name: string, value: string): Promise<void> {
+  if (storage.fact(name) !== value) await storage.setFact(name, value)
 }
 
 function makeFolder(serverDir: string): void {

@@ -16,6 +16,7 @@ export interface Option {
 export type OptionName =
   | 'configfile' | 'debug' | 'serverdir' | 'host' | 'port' | 'outside-url' | 'trusted-proxy' | 'secretfile'
   | 'restrict-modify' | 'push-host' | 'allow-private-upstream' | 'mirror-cache-expiry' | 'metrics-from' | 'max-request-body-size' | 'undo-window' | 'argon2-memory-cost' | 'argon2-parallelism' | 'argon2-time-cost'
+  | 'role' | 'primary-url' | 'master-url'
   | 'no-root-pypi' | 'root-passwd' | 'root-passwd-hash'
 
 const ALL: readonly Program[] = ['devpi-server', 'devpi-init', 'devpi-fsck', 'devpi-passwd']
@@ -34,7 +35,10 @@ export const OPTIONS: readonly Option[] = [
     name: 'trusted-proxy', programs: SERVER, argument: 'ADDRESS', repeatable: true,
     help: 'address or network of a proxy whose forwarding headers are believed; may be repeated',
   },
-  { name: 'secretfile', programs: SERVER, argument: 'FILE', help: 'secret that signs login tokens' },
+  { name: 'role', programs: SERVER, argument: 'ROLE', fallback: 'auto', help: 'standalone, primary or replica; auto: what it was, or a replica if --primary-url is given' },
+  { name: 'primary-url', programs: SERVER, argument: 'URL', help: 'address of the server that a replica follows' },
+  { name: 'master-url', programs: SERVER, argument: 'URL', help: 'older name of --primary-url' },
+  { name: 'secretfile', programs: SERVER, argument: 'FILE', help: 'secret that signs login tokens, and by which replicas are known: on those, a copy of their primary\'s' },
   { name: 'restrict-modify', programs: SERVER, argument: 'USERS', help: 'only these users and :groups, separated by commas, may create or change users and indexes' },
   {
     name: 'push-host', programs: SERVER, argument: 'HOST', repeatable: true,
@@ -64,9 +68,9 @@ export const NOT_AVAILABLE: ReadonlySet<string> = new Set([
   'absolute-urls', 'autocreate-users', 'bypass-cdn', 'checksum', 'connection-limit', 'debug-macros',
   'documentation-path', 'export', 'file-replication-skip-indexes', 'file-replication-threads', 'gen-config',
   'hard-links', 'import', 'include-mirrored-files', 'indexer-backend', 'keep-docs-packed', 'keyfs-cache-size', 'listen',
-  'log', 'logger-cfg', 'master-url', 'no-checksum', 'no-events', 'no-replica-streaming',
-  'offline-mode', 'passwd', 'primary-url', 'profile-requests', 'proxy-timeout', 'pypi-cache-expiry', 'refresh',
-  'replica-cert', 'replica-file-search-path', 'replica-max-retries', 'replica-streaming', 'request-timeout', 'requests-only', 'role',
+  'log', 'logger-cfg', 'no-checksum', 'no-events', 'no-replica-streaming',
+  'offline-mode', 'passwd', 'profile-requests', 'proxy-timeout', 'pypi-cache-expiry', 'refresh',
+  'replica-cert', 'replica-file-search-path', 'replica-max-retries', 'replica-streaming', 'request-timeout', 'requests-only',
   'skip-import-type', 'start', 'status', 'stop', 'storage', 'theme', 'threads', 'trusted-proxy-count',
   'trusted-proxy-headers', 'unix-socket', 'unix-socket-perms',
 ])

@@ -3,7 +3,6 @@ import type { Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
 import { Refusal } from '#log-format/api/refusal.js'
-import { NO_SERIAL } from '#log-format/serial.js'
 import { Authenticator } from '#server/auth/identify.js'
 import { LoginThrottle } from '#server/auth/login-throttle.js'
 import { nodeTokens } from '#server/auth/node-token.js'
@@ -21,8 +20,11 @@ import { monitorsFrom } from '#server/http/monitors.js'
 import { trustProxies } from '#server/http/peers.js'
 import { ProjectPages } from '#server/http/project-pages.js'
 import { PublicFiles } from '#server/http/public-files.js'
+import { refuseChanges } from '#server/http/relay.js'
+import type { NodeIdentity } from '#server/http/respond.js'
 import { SmallFileCache } from '#server/http/small-file-cache.js'
 import { outsideUrls } from '#server/http/urls.js'
+import type { Follower, FollowerTimes } from '#server/replication/follower.js'
 import { Feed } from '#server/replication/feed.js'
 import { ReplicaTable } from '#server/replication/replica-table.js'
 import { DiskBlobs } from '#server/storage/disk-blobs.js'
@@ -34,10 +36,13 @@ import { UpstreamClient } from '#server/upstream/client.js'
 import { FileDownloads } from '#server/upstream/file-download.js'
 import { TargetHosts } from '#server/upstream/target-hosts.js'
 import { CloseStack } from './close-stack.js'
-import { isLoopback, type ServerConfig } from './config.js'
-import { initialiseStorage, openStorage, refuseOpenRoot, reportInitialised } from './initialise.js'
+import type { ServerConfig } from './config.js'
+import { openServerDir, reportInitialised } from './initialise.js'
 import type { Logger } from './logger.js'
 import { packageFolder, packageVersion } from './package-version.js'
+import { preparePrimary } from './primary.js'
+import { followPrimary, requireSharedSecret } from './replica.js'
+import type { Role } from './role.js'
 import { keepSweeping } from './sweeper.js'
 
 /** What a server takes from outside of its configuration; tests bring their own. */
@@ -52,6 +57,7 @@ export interface Surroundings {
   readonly upstreamTimeoutMs?: number
   /** How long streams of the log last and are silent, in ms. */
   readonly feed?: { readonly heartbeatMs?: number; readonly streamMs?: number }
+  readonly follower?: Partial<FollowerTimes>
 }
 
 /** A server that answers. Disposing it finishes running requests and closes everything. */
@@ -61,7 +67,9 @@ export interface RunningServer extends AsyncDisposable {
   readonly storage: Storage
   readonly blobs: DiskBlobs
   readonly feed: Feed
-  readonly role: 'primary'
+  /** On a replica. */
+  readonly follower: Follower | undefined
+  readonly role: Role
 }
 
 const IDLE_TIMEOUT_MS = 120_000
@@ -74,14 +82,22 @@ const STOP_CHECK_MS = 50
 export async function startServer(config: ServerConfig, surroundings: Surroundings): Promise<RunningServer> {
   const { logger, now = Date.now, newRequestId = requestIds(), idleTimeoutMs = IDLE_TIMEOUT_MS, upstreamTimeoutMs = UPSTREAM_TIMEOUT_MS } = surroundings
   await using stack = new CloseStack()
-  const storage = stack.use(await openStorage(config, logger))
+  const { storage, decided } = await openServerDir(config, logger)
+  stack.use(storage)
   const hasher = new PasswordHasher(hashingCosts(config))
-  const isNew = storage.head.serial === NO_SERIAL
-  if (isNew) await initialiseStorage(storage, config, hasher, now())
-  if (!isLoopback(config.host)) await refuseOpenRoot(storage, hasher, config.host)
+  if (decided.role === 'replica') requireSharedSecret(config)
+  const isNew = decided.role !== 'replica' && (await preparePrimary(storage, config, hasher, now()))
+  const secret = await loadSecret(config.secretFile ?? join(config.serverDir, '.secret'))
+  const tokens = nodeTokens(secret, now)
   const blobs = stack.use(await DiskBlobs.open(join(config.serverDir, 'files')))
   const proxies = trustProxies(config.trustedProxies)
-  const node = { serverVersion: packageVersion(), uuid: storage.nodeId, primaryUuid: storage.nodeId }
+  const follower = decided.role === 'replica' ? followPrimary({ storage, config, primaryUrl: decided.primaryUrl, tokens, now, logger, times: surroundings.follower }) : undefined
+  if (follower !== undefined) stack.use(follower)
+  const node: NodeIdentity = {
+    serverVersion: packageVersion(),
+    uuid: storage.nodeId,
+    get primaryUuid() { return follower === undefined ? storage.nodeId : follower.primaryUuid },
+  }
   const pages = stack.use(new ProjectPages(storage, node, now))
   const smallFiles = new SmallFileCache({})
   const hotFiles = stack.use(new HotFiles())
@@ -92,7 +108,6 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const onFault = (fault: unknown): void => { logger.error({ err: fault }, 'what an upstream has could not be stored') }
   const mirrors = stack.use(new MirrorRefresher({ storage, client: upstream, now, newRequestId, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
   const downloads = stack.use(new FileDownloads({ client: upstream, store: blobs, maxBytes: config.maxRequestBodyBytes }))
-  const secret = await loadSecret(config.secretFile ?? join(config.serverDir, '.secret'))
   let swept: SweepCounts | undefined
   const address = { port: config.port }
   const deps: Deps = {
@@ -104,6 +119,8 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     streams,
     feed,
     replicas: new ReplicaTable(),
+    follower,
+    relay: follower && refuseChanges,
     metrics: new Metrics({ serverVersion: node.serverVersion, storage, blobs, pages, files, smallFiles, hotFiles, streams, swept: () => swept }),
     isMonitor: monitorsFrom(config.metricsFrom, proxies),
     node,
@@ -117,7 +134,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
       throttle: new LoginThrottle({ now }),
       now,
     }),
-    nodeTokens: nodeTokens(secret, now),
+    nodeTokens: tokens,
     smallFiles,
     hotFiles,
     files,
@@ -149,7 +166,8 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     storage,
     blobs,
     feed,
-    role: 'primary',
+    follower,
+    role: decided.role,
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   }
 }

@@ -14,6 +14,7 @@ import { toSerial } from '#log-format/serial.js'
  *     c NAME                            cursors of subscriptions
  *     n NAME                            notes: what was found out about other servers, a cache
  *     m NAME                            format version, node id, head digest, shapes of the projections
+ *     m fact ␀ NAME                     what the node is: its role, whom it follows
  */
 const SERIAL_DIGITS = 15
 /** A serial is inverted by subtracting it from this; even -1, the head of an empty log, keeps its digits. */
@@ -99,6 +100,10 @@ export function noteRow(name: string): string {
 
 export function metaRow(name: string): string {
   return `m${name}`
+}
+
+export function factRow(name: string): string {
+  return metaRow(`fact\0${name}`)
 }
 
 /** Digest of the newest entry, which has no successor to hold it. */

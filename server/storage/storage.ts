@@ -18,7 +18,7 @@ import { Keyspace } from './keyspace.js'
 import type { Projection } from './projection.js'
 import type { Reader } from './reader.js'
 import { rebuildRows, type RebuildProgress } from './rebuild.js'
-import { cursorRow, ENTRY_ROWS, metaRow, noteRow, projectionRow } from './rows.js'
+import { cursorRow, ENTRY_ROWS, factRow, metaRow, noteRow, projectionRow } from './rows.js'
 import type { Transaction } from './transaction.js'
 import { openVault, type Vault } from './vault.js'
 import { type Committed, type CommittedEntry, Writer } from './writer.js'
@@ -35,10 +35,18 @@ export interface StorageOptions {
   readonly folder: string
   readonly projections: readonly Projection[]
   readonly onRebuild?: (progress: RebuildProgress) => void
-  /** Where entries come from: transactions here, unless it is told that they come from another node. */
-  readonly source?: 'transactions' | 'import'
+  /** Where entries come from: transactions here, unless they come from another node; may be decided by what was noted before. */
+  readonly source?: EntrySource | ((known: KnownState) => EntrySource)
   /** Free bytes on the disk of the folder; replaced in tests. */
   readonly freeBytes?: (folder: string) => Promise<number>
+}
+
+export type EntrySource = 'transactions' | 'import'
+
+/** What a database says of its node before anything is done with it. */
+export interface KnownState {
+  readonly head: Serial
+  fact(name: string): string | undefined
 }
 
 export type CommitListener = (entries: readonly CommittedEntry[]) => void
@@ -58,7 +66,7 @@ export class Storage implements AsyncDisposable {
   readonly #logBytesAtOpen: number
   #closing = false
 
-  private constructor(db: Database, entries: Changelog, logBytes: number, options: StorageOptions) {
+  private constructor(db: Database, entries: Changelog, logBytes: number, source: EntrySource, options: StorageOptions) {
     this.#db = db
     this.#logBytesAtOpen = logBytes
     this.#room = new DiskRoom(() => (options.freeBytes ?? freeBytesOf)(options.folder))
@@ -75,7 +83,7 @@ export class Storage implements AsyncDisposable {
       onCommit: (committed: readonly CommittedEntry[]) => this.#committed(committed),
       ensureRoom: () => this.#room.ensure(),
     }
-    this.#source = options.source === 'import' ? new Importer(shared) : new Writer({ ...shared, vault: this.vault })
+    this.#source = source === 'import' ? new Importer(shared) : new Writer({ ...shared, vault: this.vault })
   }
 
   static async open(options: StorageOptions): Promise<Storage> {
@@ -84,8 +92,10 @@ export class Storage implements AsyncDisposable {
     try {
       await checkFormat(db)
       const entries = await Changelog.open(db)
+      const { source = 'transactions' } = options
+      const decided = typeof source === 'string' ? source : source({ head: entries.head.serial, fact: (name) => factIn(db, name) })
       await refreshShapes(db, entries, options)
-      return new Storage(db, entries, await db.sizeOf(ENTRY_ROWS), options)
+      return new Storage(db, entries, await db.sizeOf(ENTRY_ROWS), decided, options)
     } catch (error) {
       await db.close()
       throw error
@@ -193,6 +203,16 @@ export class Storage implements AsyncDisposable {
     await this.#db.write([{ type: 'put', key: noteRow(name), value: packValue(note) }], { sync: false })
   }
 
+  /** What this node is, as it was noted by `setFact`. */
+  fact(name: string): string | undefined {
+    return factIn(this.#db, name)
+  }
+
+  /** Notes something about this node that no log says; on the disk when it resolves. */
+  async setFact(name: string, value: string): Promise<void> {
+    await this.#db.write([{ type: 'put', key: factRow(name), value: packValue(value) }], { sync: true })
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing = true
     await this.#source.idle()
@@ -228,6 +248,12 @@ async function checkFormat(db: Database): Promise<void> {
   if (format !== STORE_FORMAT) {
     throw new Refusal('conflict', `the database has format ${JSON.stringify(format)}, this release reads format ${STORE_FORMAT}`)
   }
+}
+
+function factIn(db: Database, name: string): string | undefined {
+  const found = db.get(factRow(name))
+  const value = found === undefined ? undefined : unpackValue(found)
+  return typeof value === 'string' ? value : undefined
 }
 
 function textOf(db: Database, name: string): string {

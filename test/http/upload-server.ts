@@ -152,6 +152,8 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     streams,
     feed: new Feed({ storage, now: Date.now }),
     replicas: new ReplicaTable(),
+    follower: undefined,
+    relay: undefined,
     metrics: new Metrics({ serverVersion: '1', storage, blobs, pages, files, smallFiles, hotFiles, streams, swept: () => undefined }),
     isMonitor: () => true,
     proxies,

@@ -31,7 +31,7 @@ function run(program: string, args: readonly string[]): Promise<Ended> {
 
 test('an empty folder becomes a server directory, and one line says where it serves', async () => {
   await using server = await startChild(folder)
-  expect(server.readyLine).toBe(`devpi-server ready: ${server.url} role=primary serverdir=${folder} serial=0`)
+  expect(server.readyLine).toBe(`devpi-server ready: ${server.url} role=standalone serverdir=${folder} serial=0`)
   const users = (await (await fetch(server.url)).json()) as { result: Record<string, { indexes: object }> }
   expect(Object.keys(users.result)).toEqual(['root'])
   expect(users.result['root']?.indexes).toMatchObject({ pypi: { type: 'mirror', volatile: false } })

@@ -74,6 +74,8 @@ export function testConfig(changes: Partial<ServerConfig>): ServerConfig {
     outsideUrl: undefined,
     trustedProxies: [],
     metricsFrom: [],
+    role: 'auto',
+    primaryUrl: undefined,
     secretFile: undefined,
     restrictModify: undefined,
     pushHosts: [],

@@ -1,4 +1,4 @@
-import { CHANGELOG_TYPE } from '../changelog-stream.js'
+import { CHANGELOG_TYPE } from '#log-format/framing.js'
 import { JSON_TYPE } from '../negotiate.js'
 import { flag, listOf, mapOf, type Noun, object, ONLY_JSON, type Operation, ref, result, text } from './description.js'
 

@@ -1,5 +1,6 @@
 import { type Response, Router } from 'express'
 import type { HealthJson, ReadinessJson } from '#log-format/api/health.js'
+import { NO_SERIAL } from '#log-format/serial.js'
 import type { Deps } from '../deps.js'
 import { mount } from '../methods.js'
 import { hasFlag } from '../params.js'
@@ -28,9 +29,10 @@ async function sendReadiness(deps: Deps, res: Response): Promise<void> {
   sendJson(res, reasons.length === 0 ? 200 : 503, readiness)
 }
 
-async function obstacles({ storage, streams }: Deps): Promise<readonly string[]> {
+async function obstacles({ storage, streams, follower }: Deps): Promise<readonly string[]> {
   const reasons: string[] = []
   if (streams.isStopping) reasons.push('the server is stopping')
+  if (follower !== undefined && storage.head.serial === NO_SERIAL) reasons.push('this replica has nothing of its primary yet')
   if (!storage.isWritable) reasons.push('the log cannot be written any more; the server has to be restarted')
   if (!(await storage.hasRoom())) reasons.push('the disk is nearly full: changes are refused until there is room')
   return reasons

@@ -1,0 +1,288 @@
+import type { IncomingMessage } from 'node:http'
+import { setTimeout as wait } from 'node:timers/promises'
+import { digestHex } from '#log-format/chain.js'
+import { ChainError } from '#log-format/errors.js'
+import { CHANGELOG_TYPE, FrameReader } from '#log-format/framing.js'
+import { NO_SERIAL, nextSerial, parseSerial, type Serial } from '#log-format/serial.js'
+import type { NodeTokens } from '#server/auth/node-token.js'
+import type { Storage } from '#server/storage/storage.js'
+import { ImportQueue } from './import-queue.js'
+import { PrimaryConnection, refusalIn } from './primary-request.js'
+
+export interface FollowerOptions {
+  readonly storage: Storage
+  /** Address of the primary, without a slash at its end. */
+  readonly primaryUrl: string
+  readonly tokens: NodeTokens
+  /** Where the clients of this node find it. */
+  readonly outsideUrl?: string | undefined
+  /** ms since the epoch. */
+  readonly now: () => number
+  readonly report: (event: FollowerEvent) => void
+  readonly times?: Partial<FollowerTimes>
+}
+
+export interface FollowerTimes {
+  /** A primary that answers nothing, or sends nothing, for so long is not there. */
+  readonly silenceMs: number
+  /** Before the second attempt; it doubles from one to the next. */
+  readonly firstPauseMs: number
+  readonly longestPauseMs: number
+}
+
+/** For the log file. */
+export type FollowerEvent =
+  | { readonly kind: 'following'; readonly from: Serial; readonly primaryUuid: string }
+  | { readonly kind: 'failed'; readonly error: unknown; readonly retryMs: number }
+  | { readonly kind: 'stopped'; readonly error: Error }
+
+/** What a follower knows; times in ms since the epoch, undefined for what never was. */
+export interface FollowerStatus {
+  readonly primaryUrl: string
+  /** Empty before the first contact. */
+  readonly primaryUuid: string
+  readonly state: 'connecting' | 'following' | 'stopped'
+  /** Why it does not follow. */
+  readonly problem: string | undefined
+  /** Newest entry of the primary, as far as it said. */
+  readonly primarySerial: Serial
+  readonly primarySerialMs: number | undefined
+  readonly startedMs: number
+  /** Last request, and last sign of life. */
+  readonly contactedMs: number | undefined
+  readonly updatedMs: number | undefined
+  /** When this node last had all that the primary had. */
+  readonly inSyncMs: number | undefined
+  readonly lag: { readonly serials: number; readonly seconds: number }
+}
+
+const TIMES: FollowerTimes = { silenceMs: 25_000, firstPauseMs: 100, longestPauseMs: 15_000 }
+/** Name of the fact under which the primary's uuid is kept. */
+export const PRIMARY_UUID_FACT = 'primary-uuid'
+
+/** A reason that no further attempt can change. */
+class NotFollowable extends Error {
+  override readonly name = 'NotFollowable'
+}
+
+/**
+ * Keeps the storage of a replica in step with its primary, from when it is
+ * made until it is disposed. Failures are retried, after pauses that grow and
+ * are never the same for two replicas; a damaged entry, another history or
+ * another primary end it, as nothing that it could do would help.
+ */
+export class Follower implements AsyncDisposable {
+  readonly #options: FollowerOptions
+  readonly #times: FollowerTimes
+  readonly #connection: PrimaryConnection
+  readonly #stop = new AbortController()
+  readonly #done: Promise<void>
+  readonly #startedMs: number
+  #primaryUuid: string
+  #state: FollowerStatus['state'] = 'connecting'
+  #problem: string | undefined
+  #primarySerial: Serial = NO_SERIAL
+  #primarySerialMs: number | undefined
+  #contactedMs: number | undefined
+  #updatedMs: number | undefined
+  #inSyncMs: number | undefined
+
+  constructor(options: FollowerOptions) {
+    this.#options = options
+    this.#times = { ...TIMES, ...options.times }
+    const { primaryUrl, storage, tokens, now } = options
+    this.#startedMs = now()
+    this.#primaryUuid = storage.fact(PRIMARY_UUID_FACT) ?? ''
+    this.#connection = new PrimaryConnection({ url: primaryUrl, node: storage.nodeId, tokens, replyTimeoutMs: this.#times.silenceMs })
+    this.#done = this.#run()
+  }
+
+  /** Empty before the first contact. */
+  get primaryUuid(): string {
+    return this.#primaryUuid
+  }
+
+  get status(): FollowerStatus {
+    const { storage, primaryUrl, now } = this.#options
+    const serials = Math.max(0, this.#primarySerial - storage.head.serial)
+    const isInSync = this.#state === 'following' && serials === 0
+    return {
+      primaryUrl,
+      primaryUuid: this.#primaryUuid,
+      state: this.#state,
+      problem: this.#problem,
+      primarySerial: this.#primarySerial,
+      primarySerialMs: this.#primarySerialMs,
+      startedMs: this.#startedMs,
+      contactedMs: this.#contactedMs,
+      updatedMs: this.#updatedMs,
+      inSyncMs: this.#inSyncMs,
+      lag: { serials, seconds: isInSync ? 0 : Math.max(0, now() - (this.#inSyncMs ?? this.#startedMs)) / 1000 },
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort()
+    await this.#done
+    this.#connection[Symbol.dispose]()
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop
+    let failures = 0
+    while (!signal.aborted) {
+      try {
+        if (await this.#follow()) failures = 0
+        else throw new Error('its reply ended before it said anything')
+      } catch (error) {
+        if (signal.aborted) return
+        if (error instanceof ChainError || error instanceof NotFollowable) {
+          this.#stopFor(error)
+          return
+        }
+        failures = this.#state === 'following' ? 1 : failures + 1
+        this.#state = 'connecting'
+        this.#problem = sentenceOf(error)
+        const retryMs = this.#pauseMs(failures)
+        this.#options.report({ kind: 'failed', error, retryMs })
+        await wait(retryMs, undefined, { signal, ref: false }).catch(() => undefined)
+      }
+    }
+  }
+
+  #stopFor(error: Error): void {
+    this.#state = 'stopped'
+    this.#problem = sentenceOf(error)
+    this.#options.report({ kind: 'stopped', error })
+  }
+
+  /** Half to all of a time that doubles: replicas that lost their primary together do not come back together. */
+  #pauseMs(failures: number): number {
+    const { firstPauseMs, longestPauseMs } = this.#times
+    return Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(failures - 1, 20)) * (0.5 + Math.random() / 2)
+  }
+
+  /** Follows for as long as one stream lasts; resolves to whether anything came. */
+  async #follow(): Promise<boolean> {
+    const { storage, now, outsideUrl } = this.#options
+    const { signal } = this.#stop
+    const { serial, digest } = storage.head
+    this.#contactedMs = now()
+    const reply = await this.#connection.get(
+      `/+changelog/${nextSerial(serial)}-`,
+      {
+        Accept: `${CHANGELOG_TYPE}, application/json`,
+        'X-DEVPI-PARENT': digestHex(digest),
+        'X-DEVPI-EXPECTED-PRIMARY-ID': this.#primaryUuid,
+        ...(outsideUrl !== undefined && { 'X-DEVPI-REPLICA-OUTSIDE-URL': outsideUrl }),
+      },
+      signal,
+    )
+    const silence = new Silence(this.#times.silenceMs, reply)
+    try {
+      if (reply.statusCode !== 200) await this.#explain(reply)
+      await this.#meet(reply)
+      return await this.#take(reply, silence)
+    } finally {
+      silence.end()
+      if (!reply.complete) reply.destroy()
+    }
+  }
+
+  /** Throws why the primary sends nothing. */
+  async #explain(reply: IncomingMessage): Promise<never> {
+    const { serial, digest } = this.#options.storage.head
+    const theirs = headerOf(reply, 'x-devpi-parent')
+    const refusal = await refusalIn(reply)
+    if (reply.statusCode === 409 && theirs !== undefined && /^[0-9a-f]{64}$/.test(theirs)) {
+      throw new NotFollowable(`the primary has another history: at serial ${serial} its digest is ${theirs}, here it is ${digestHex(digest)}`)
+    }
+    if (reply.statusCode === 400 && this.#primaryUuid !== '') throw new NotFollowable(refusal.message)
+    throw refusal
+  }
+
+  /** Looks at who answered, and keeps it in mind the first time. */
+  async #meet(reply: IncomingMessage): Promise<void> {
+    const { storage, now, report } = this.#options
+    const primaryUuid = headerOf(reply, 'x-devpi-primary-uuid') ?? ''
+    const isFeed = reply.headers['content-type'] === CHANGELOG_TYPE
+    if (!isFeed || (primaryUuid !== '' && !/^[0-9a-f]{32}$/.test(primaryUuid))) throw new Error('what answers is no server of this kind')
+    if (headerOf(reply, 'x-devpi-uuid') === storage.nodeId) throw new NotFollowable('the primary has the uuid of this server: it is the same one, or a copy')
+    if (primaryUuid === '') throw new Error('it is a replica that has not reached its own primary yet')
+    if (this.#primaryUuid === '') {
+      await storage.setFact(PRIMARY_UUID_FACT, primaryUuid)
+      this.#primaryUuid = primaryUuid
+    }
+    if (primaryUuid !== this.#primaryUuid) throw new NotFollowable(`what answers follows primary ${primaryUuid}, not ${this.#primaryUuid}`)
+    const announced = parseSerial(headerOf(reply, 'x-devpi-serial') ?? '')
+    if (announced !== undefined) this.#heard(announced)
+    this.#updatedMs = now()
+    if (this.#state !== 'following') report({ kind: 'following', from: nextSerial(storage.head.serial), primaryUuid })
+    this.#state = 'following'
+    this.#problem = undefined
+  }
+
+  async #take(reply: IncomingMessage, silence: Silence): Promise<boolean> {
+    const { storage, now } = this.#options
+    const reader = new FrameReader()
+    const queue = new ImportQueue(storage)
+    let pieces = 0
+    try {
+      for await (const piece of reply as AsyncIterable<Buffer>) {
+        pieces += 1
+        silence.end() // it is this side that keeps the other one waiting
+        const frames = reader.push(piece)
+        this.#updatedMs = now()
+        if (reader.heartbeat !== undefined) this.#heard(reader.heartbeat.head)
+        await queue.add(frames)
+        this.#heard(storage.head.serial)
+        silence.begin()
+      }
+      if (reader.pending > 0) throw new Error('its reply was cut off within an entry')
+    } finally {
+      await queue.settle()
+      this.#heard(storage.head.serial)
+    }
+    return pieces > 0
+  }
+
+  #heard(serial: Serial): void {
+    const { storage, now } = this.#options
+    if (serial > this.#primarySerial) {
+      this.#primarySerial = serial
+      this.#primarySerialMs = now()
+    }
+    if (storage.head.serial >= this.#primarySerial) this.#inSyncMs = now()
+  }
+}
+
+/** Cuts a reply off when nothing comes for long. */
+class Silence {
+  readonly #reply: IncomingMessage
+  readonly #ms: number
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(ms: number, reply: IncomingMessage) {
+    this.#ms = ms
+    this.#reply = reply
+    this.begin()
+  }
+
+  begin(): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#reply.destroy(new Error('it sends nothing any more')), this.#ms)
+  }
+
+  end(): void {
+    clearTimeout(this.#timer)
+  }
+}
+
+function headerOf(reply: IncomingMessage, name: string): string | undefined {
+  const value = reply.headers[name]
+  return typeof value === 'string' ? value : undefined
+}
+
+function sentenceOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
