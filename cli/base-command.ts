@@ -1,7 +1,7 @@
-import { Command } from '@oclif/core'
 import { Client } from './client.js'
 import { Failure, usageError } from './failure.js'
 import { GENERIC_FLAGS } from './flags.js'
+import { Command } from './oclif.js'
 import { Prompt } from './prompt.js'
 import { Session } from './session.js'
 import { type Surroundings, surroundingsOf } from './surroundings.js'

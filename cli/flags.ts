@@ -1,5 +1,5 @@
-import { Args, Flags, type Interfaces } from '@oclif/core'
 import { unmarked } from './arguments.js'
+import { Args, Flags, type Interfaces } from './oclif.js'
 
 /** A flag with a text, which may be empty or begin with a dash. */
 export const textFlag = Flags.custom({ parse: async (input) => unmarked(input) })

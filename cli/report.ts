@@ -1,5 +1,5 @@
-import { Errors } from '@oclif/core'
 import { Failure, usageError } from './failure.js'
+import { CLIError } from './oclif.js'
 import type { Surroundings } from './surroundings.js'
 import type { Terminal } from './terminal.js'
 
@@ -24,7 +24,7 @@ export function reportFailure(error: unknown, terminal: Terminal, surroundings: 
 function failureOf(error: unknown, { interrupted }: Surroundings): Failure {
   if (error instanceof Failure) return error
   if (interrupted.aborted) return new Failure('CANCELLED', 'interrupted', { exitCode: 130 })
-  if (error instanceof Errors.CLIError) return usageError(error.message.replace(/\nSee more help with --help$/, ''))
+  if (error instanceof CLIError) return usageError(error.message.replace(/\nSee more help with --help$/, ''))
   const message = error instanceof Error ? error.message : String(error)
   return new Failure('CONFIG', `unexpected fault: ${message}`, { cause: error, hint: 'run it again with --debug to see where' })
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { ArgumentFault, readArguments, runScript } from './arguments.js'
 import { benchApi } from './bench-parts/api.js'
 import { benchCachedPages } from './bench-parts/cached-pages.js'
+import { benchCli } from './bench-parts/cli.js'
 import { benchColdPages } from './bench-parts/cold-pages.js'
 import { benchFiles } from './bench-parts/files.js'
 import { benchLog } from './bench-parts/log.js'
@@ -20,6 +21,7 @@ const PARTS: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]>>>
   api: benchApi,
   log: benchLog,
   'log-size': benchLogSize,
+  cli: benchCli,
 }
 
 const USAGE = `npm run bench -- [${Object.keys(PARTS).join('|')}]… [--quick] [--markdown]`

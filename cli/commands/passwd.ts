@@ -1,6 +1,6 @@
-import { Flags } from '@oclif/core'
 import { DevpiCommand } from '../base-command.js'
 import { argument } from '../flags.js'
+import { Flags } from '../oclif.js'
 import { requireServer } from '../place.js'
 import { currentUser, modifyUser } from './user.js'
 
