@@ -2,12 +2,12 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Context } from './base-command.js'
 import { runChild } from './children.js'
-import { messageOf, type Reply } from './client.js'
 import { Failure } from './failure.js'
 import { describeInstaller, readInstallerStates } from './installer-config.js'
 import { listOf, objectOf, textOf } from './json.js'
 import { targetOf } from './place.js'
 import { proxyFor } from './proxy.js'
+import { messageOf, type Reply } from './reply.js'
 import { findProgram, findVenv, type Venv } from './venv.js'
 
 /** One thing that was looked at; an entry of `checks` with `--json`. */

@@ -1,7 +1,7 @@
 import type { Context } from './base-command.js'
-import { messageOf } from './client.js'
 import { Failure } from './failure.js'
 import type { Target } from './place.js'
+import { messageOf } from './reply.js'
 
 /**
  * Tells whether the selected index is there and may be read, and what to do

@@ -1,9 +1,9 @@
 import { DevpiCommand, pairsOf } from '../base-command.js'
 import { usageError } from '../failure.js'
 import { requiredArgument } from '../flags.js'
-import { messageOf } from '../client.js'
 import { indexAddress, requireLogin, requireServer } from '../place.js'
 import { objectOf } from '../json.js'
+import { messageOf } from '../reply.js'
 
 /** An index with the settings and contents of another. */
 export default class Clone extends DevpiCommand {

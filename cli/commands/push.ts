@@ -1,13 +1,13 @@
 import { isPep440 } from '#log-format/version.js'
 import { type Context, DevpiCommand } from '../base-command.js'
-import { messageOf, type Reply } from '../client.js'
 import { Failure } from '../failure.js'
 import { INDEX_FLAG, requiredArgument, textFlag } from '../flags.js'
-import { Flags } from '../oclif.js'
 import { listOf, spoken } from '../json.js'
+import { Flags } from '../oclif.js'
 import { findIndex, type IndexTarget } from '../place.js'
 import { isOn, readProject, releaseFiles } from '../project.js'
 import { readRepository, type Repository } from '../pypirc.js'
+import { messageOf, type Reply } from '../reply.js'
 import { maskUrl } from '../urls.js'
 
 const GOOD = [200, 201, 410]

@@ -1,8 +1,8 @@
 import { DevpiCommand } from '../base-command.js'
-import { messageOf } from '../client.js'
 import { Failure, usageError } from '../failure.js'
 import { argument, INDEX_FLAG } from '../flags.js'
 import { findIndex } from '../place.js'
+import { messageOf } from '../reply.js'
 import { address } from '../urls.js'
 
 /** Lets a mirror ask its upstream again. */

@@ -1,8 +1,8 @@
 import { DevpiCommand } from '../base-command.js'
-import { messageOf } from '../client.js'
 import { requiredArgument } from '../flags.js'
 import { objectOf } from '../json.js'
 import { askPlace, indexAddress, requireLogin, requireServer } from '../place.js'
+import { messageOf } from '../reply.js'
 
 /** A new name for an index. */
 export default class Rename extends DevpiCommand {

@@ -1,8 +1,8 @@
 import { DevpiCommand } from '../base-command.js'
-import { messageOf } from '../client.js'
 import { usageError } from '../failure.js'
 import { requiredArgument } from '../flags.js'
 import { requireServer } from '../place.js'
+import { messageOf } from '../reply.js'
 
 /** Puts back what a removal took. */
 export default class Undo extends DevpiCommand {

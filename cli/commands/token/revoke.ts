@@ -1,7 +1,7 @@
 import { DevpiCommand } from '../../base-command.js'
-import { messageOf } from '../../client.js'
 import { requiredArgument, textFlag } from '../../flags.js'
 import { requireLogin, requireServer, requireUser } from '../../place.js'
+import { messageOf } from '../../reply.js'
 import { address } from '../../urls.js'
 
 /** Ends a token. */
