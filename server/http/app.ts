@@ -28,6 +28,7 @@ import { tokenRoutes } from './routes/tokens.js'
 import { undoRoutes } from './routes/undo.js'
 import { userRoutes } from './routes/users.js'
 import { toxresultRoutes } from './routes/toxresults.js'
+import { vaultRoutes } from './routes/vault.js'
 import { versionRoutes } from './routes/versions.js'
 import { stripPrefix } from './urls.js'
 
@@ -46,6 +47,7 @@ export function createApp(deps: Deps): Express {
     metricsRoutes(deps),
     changesRoutes(deps),
     changelogRoutes(deps),
+    vaultRoutes(deps),
     apiRoutes(deps),
     loginRoutes(deps),
     groupRoutes(deps),

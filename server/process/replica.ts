@@ -4,10 +4,23 @@ import { Refusal } from '#log-format/api/refusal.js'
 import type { NodeTokens } from '#server/auth/node-token.js'
 import { Follower, type FollowerEvent, type FollowerTimes } from '#server/replication/follower.js'
 import type { Storage } from '#server/storage/storage.js'
+import { PrimaryConnection } from '#server/replication/primary-request.js'
+import { fetchSecrets, VaultFollower } from '#server/replication/vault-follower.js'
+import { WriteRelay } from '#server/replication/write-relay.js'
 import type { ServerConfig } from './config.js'
 import type { Logger } from './logger.js'
 
+/** Until the primary answers a question about its vault. */
+const REPLY_TIMEOUT_MS = 25_000
+
 /** What of a server is otherwise on a replica: it follows, and makes nothing by itself. */
+export interface Following extends AsyncDisposable {
+  readonly follower: Follower
+  readonly vault: VaultFollower
+  /** The way of changes to the primary. */
+  readonly relay: WriteRelay
+}
+
 export function followPrimary(input: {
   readonly storage: Storage
   readonly config: ServerConfig
@@ -16,9 +29,9 @@ export function followPrimary(input: {
   readonly now: () => number
   readonly logger: Logger
   readonly times?: Partial<FollowerTimes> | undefined
-}): Follower {
+}): Following {
   const { storage, config, primaryUrl, tokens, now, logger, times } = input
-  return new Follower({
+  const follower = new Follower({
     storage,
     primaryUrl,
     tokens,
@@ -27,6 +40,30 @@ export function followPrimary(input: {
     report: (event) => { note(logger, primaryUrl, event) },
     ...(times && { times }),
   })
+  const connection = new PrimaryConnection({ url: primaryUrl, node: storage.nodeId, tokens, replyTimeoutMs: REPLY_TIMEOUT_MS })
+  const vault = new VaultFollower({
+    storage,
+    fetch: (since, signal) => fetchSecrets(connection, since, signal),
+    onFault: (error) => { logger.warn({ primary: primaryUrl, reason: error.message }, 'the secrets of the primary could not be fetched; it is tried again') },
+  })
+  const relay = new WriteRelay({
+    primary: new URL(primaryUrl),
+    credentials: () => ({ node: storage.nodeId, token: tokens.issue(storage.nodeId) }),
+    reached: async (serial, signal) => {
+      await storage.reached(serial, signal)
+      await vault.reached(serial, signal)
+    },
+  })
+  return {
+    follower,
+    vault,
+    relay,
+    [Symbol.asyncDispose]: async () => {
+      relay[Symbol.dispose]()
+      await Promise.all([follower[Symbol.asyncDispose](), vault[Symbol.asyncDispose]()])
+      connection[Symbol.dispose]()
+    },
+  }
 }
 
 /** Refuses `invalid` a replica whose secret is not there yet: one of its own would open nothing. */

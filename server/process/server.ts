@@ -20,7 +20,8 @@ import { monitorsFrom } from '#server/http/monitors.js'
 import { trustProxies } from '#server/http/peers.js'
 import { ProjectPages } from '#server/http/project-pages.js'
 import { PublicFiles } from '#server/http/public-files.js'
-import { refuseChanges } from '#server/http/relay.js'
+import { trustReplicas } from '#server/http/relay-trust.js'
+import { relayWrites } from '#server/http/relay-writes.js'
 import type { NodeIdentity } from '#server/http/respond.js'
 import { SmallFileCache } from '#server/http/small-file-cache.js'
 import { outsideUrls } from '#server/http/urls.js'
@@ -90,14 +91,15 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const secret = await loadSecret(config.secretFile ?? join(config.serverDir, '.secret'))
   const tokens = nodeTokens(secret, now)
   const blobs = stack.use(await DiskBlobs.open(join(config.serverDir, 'files')))
-  const proxies = trustProxies(config.trustedProxies)
-  const follower = decided.role === 'replica' ? followPrimary({ storage, config, primaryUrl: decided.primaryUrl, tokens, now, logger, times: surroundings.follower }) : undefined
-  if (follower !== undefined) stack.use(follower)
+  const proxies = trustReplicas(trustProxies(config.trustedProxies), tokens)
+  const following = decided.role === 'replica' ? stack.use(followPrimary({ storage, config, primaryUrl: decided.primaryUrl, tokens, now, logger, times: surroundings.follower })) : undefined
+  const follower = following?.follower
   const node: NodeIdentity = {
     serverVersion: packageVersion(),
     uuid: storage.nodeId,
     get primaryUuid() { return follower === undefined ? storage.nodeId : follower.primaryUuid },
   }
+  const outsideUrl = outsideUrls({ proxies, ...(config.outsideUrl !== undefined && { outsideUrl: config.outsideUrl }) })
   const pages = stack.use(new ProjectPages(storage, node, now))
   const smallFiles = new SmallFileCache({})
   const hotFiles = stack.use(new HotFiles())
@@ -120,7 +122,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     feed,
     replicas: new ReplicaTable(),
     follower,
-    relay: follower && refuseChanges,
+    relay: following && relayWrites(following.relay, { proxies, outsideUrl }),
     metrics: new Metrics({ serverVersion: node.serverVersion, storage, blobs, pages, files, smallFiles, hotFiles, streams, swept: () => swept }),
     isMonitor: monitorsFrom(config.metricsFrom, proxies),
     node,
@@ -139,7 +141,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     hotFiles,
     files,
     docs: stack.use(new DocsArchives(blobs)),
-    outsideUrl: outsideUrls({ proxies, ...(config.outsideUrl !== undefined && { outsideUrl: config.outsideUrl }) }),
+    outsideUrl,
     policy: config.restrictModify === undefined ? { signUp: 'open' } : { signUp: 'closed', managers: config.restrictModify },
     limits: { maxUploadBytes: config.maxRequestBodyBytes, idleTimeoutMs },
     targetHosts: new TargetHosts(config.pushHosts),

@@ -11,6 +11,7 @@ import { toSerial } from '#log-format/serial.js'
  *     o FAMILY ␀ SEGMENTS ␀ INVERTED    value it had before: 6 bytes of the serial that ended it, then the row it was
  *     p PROJECTION ␀ ROW                projection rows
  *     s NAME                            secrets of the vault
+ *     v SERIAL                          names of the secrets that an entry changed
  *     c NAME                            cursors of subscriptions
  *     n NAME                            notes: what was found out about other servers, a cache
  *     m NAME                            format version, node id, head digest, shapes of the projections
@@ -36,6 +37,7 @@ export const KEY_ROWS = { gte: 'k', lt: 'l' }
 export const OLD_ROWS = { gte: 'o', lt: 'p' }
 export const PROJECTION_ROWS = { gte: 'p', lt: 'q' }
 export const SECRET_ROWS = { gte: 's', lt: 't' }
+export const SECRET_CHANGE_ROWS = { gte: 'v', lt: 'w' }
 
 /** `FAMILY ␀ SEGMENTS`: what names a key in both the head rows and the old ones. */
 export function keyName(family: string, segments: readonly string[]): string {
@@ -88,6 +90,10 @@ export function projectionRow(projection: string, row: string): string {
 
 export function secretRow(name: string): string {
   return `s${name}`
+}
+
+export function secretChangeRow(serial: Serial): string {
+  return `v${digits(serial)}`
 }
 
 export function cursorRow(name: string): string {

@@ -21,6 +21,7 @@ import { rebuildRows, type RebuildProgress } from './rebuild.js'
 import { cursorRow, ENTRY_ROWS, factRow, metaRow, noteRow, projectionRow } from './rows.js'
 import type { Transaction } from './transaction.js'
 import { openVault, type Vault } from './vault.js'
+import { noteSecretChangesFrom, readSecretsSince, SECRETS_CURSOR, type SecretsSince, writeSecrets } from './vault-changes.js'
 import { type Committed, type CommittedEntry, Writer } from './writer.js'
 
 /** Layout of the rows; another number is refused rather than guessed at. */
@@ -94,6 +95,7 @@ export class Storage implements AsyncDisposable {
       const entries = await Changelog.open(db)
       const { source = 'transactions' } = options
       const decided = typeof source === 'string' ? source : source({ head: entries.head.serial, fact: (name) => factIn(db, name) })
+      await noteSecretChangesFrom(db, entries.head.serial)
       await refreshShapes(db, entries, options)
       return new Storage(db, entries, await db.sizeOf(ENTRY_ROWS), decided, options)
     } catch (error) {
@@ -180,6 +182,22 @@ export class Storage implements AsyncDisposable {
   onCommit(listener: CommitListener): Disposable {
     this.#listeners.add(listener)
     return { [Symbol.dispose]: () => this.#listeners.delete(listener) }
+  }
+
+  /** The vault is that of this serial, or of a later one: of the head, but on a replica. */
+  get secretsSerial(): Serial {
+    return this.#source instanceof Importer ? this.cursor(SECRETS_CURSOR) : this.head.serial
+  }
+
+  /** Secrets that entries behind `since` changed, for a replica that has those up to it. */
+  secretsSince(since: Serial): SecretsSince {
+    return readSecretsSince(this.#db, this.secretsSerial, since)
+  }
+
+  /** Takes over secrets of the node whose entries are imported; resolves when they are on the disk. */
+  async importSecrets(secrets: SecretsSince): Promise<void> {
+    if (!(this.#source instanceof Importer)) throw new Error('secrets are imported where none are made')
+    await writeSecrets(this.#db, secrets)
   }
 
   cursor(name: string): Serial {

@@ -13,6 +13,7 @@ import type { Projection } from './projection.js'
 import { entryRow, keyRow } from './rows.js'
 import { changeTooLarge, OpenTransaction, type Recorded, type Transaction } from './transaction.js'
 import { secretOperation, type Vault } from './vault.js'
+import { secretsChanged } from './vault-changes.js'
 
 /** What came of a transaction: its result, and the serial at which it can be read. */
 export interface Committed<T> {
@@ -199,6 +200,7 @@ export class Writer {
       batch.operations.push(secretOperation(name, secret))
       this.#pending.setSecret(name, secret, entry.serial)
     }
+    if (secrets.size > 0) batch.operations.push(secretsChanged(entry.serial, secrets.keys()))
     for (const operation of folded.operations) batch.operations.push(operation)
     batch.entries.push({ serial: entry.serial, bytes })
     batch.committed.push({ serial: entry.serial, touched: located.changes })

@@ -11,6 +11,8 @@ export interface TestServer extends AsyncDisposable {
   readonly url: string
   readonly running: RunningServer
   readonly serverDir: string
+  /** The secret that its replicas share. */
+  readonly secretFile: string
   /** Lines of its log file so far. */
   readonly log: readonly string[]
   /** Serial of the newest entry. */
@@ -47,6 +49,7 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
     url: running.url,
     running,
     serverDir,
+    secretFile: options.config?.secretFile ?? join(serverDir, '.secret'),
     log,
     head: () => running.storage.head.serial,
     fetch: fetchFrom,

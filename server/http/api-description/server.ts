@@ -112,6 +112,23 @@ export const server: Noun = {
         'not-available': 'Too many replicas follow, or the server stops.',
       },
     },
+    {
+      id: 'readVault',
+      method: 'GET',
+      path: '/+vault',
+      title: 'Verifiers, for replicas',
+      text: 'What logins and uploads are checked with, so that a replica can take over: lines of JSON, `{"serial", "complete"}`, then `[name, secret]` for each that changed behind `since`, null for one that is gone, and `{"end": true}`. It is for replicas, as the log is.',
+      asks: { noRight: 'it is for replicas, which are no users' },
+      changes: false,
+      headers: [{ name: 'X-DEVPI-REPLICA-UUID', text: 'The replica that asks.', schema: text() }],
+      query: [{ name: 'since', text: 'A serial; without it all secrets are sent.', schema: text() }],
+      replies: [{ status: 200, text: 'Lines.', types: ['application/x-ndjson'] }],
+      refuses: {
+        unauthenticated: 'There are no credentials.',
+        forbidden: 'They are not those of a replica.',
+        invalid: '`since` is no serial.',
+      },
+    },
   ],
   shapes: {
     ApiConfig: object({

@@ -1,0 +1,111 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { keys } from '#log-format/keys.js'
+import { nextSerial, type Serial, toSerial } from '#log-format/serial.js'
+import { CommitSignal } from '#server/storage/commit-signal.js'
+import { type PrimaryConnection, refusalIn } from './primary-request.js'
+import { readSecretLines } from './secret-lines.js'
+import type { Storage } from '#server/storage/storage.js'
+import type { SecretsSince } from '#server/storage/vault-changes.js'
+import type { CommittedEntry } from '#server/storage/writer.js'
+
+export interface VaultFollowerOptions {
+  readonly storage: Storage
+  /** Asks the primary for what changed behind a serial; rejects when it is not there, or does not want to. */
+  readonly fetch: (since: Serial, signal: AbortSignal) => Promise<SecretsSince>
+  /** Told of the first of several attempts that fail in a row. */
+  readonly onFault?: (fault: Error) => void
+  /** A number from 0 up to 1, so that replicas do not come back all at once. */
+  readonly random?: () => number
+  readonly retryMs?: number
+}
+
+/** First pause after a failure; it doubles with each further one. */
+const RETRY_MS = 500
+const LONGEST_RETRY_MS = 30_000
+
+/** A change of a secret is recorded with one of these keys, or, as a new password is, with none at all. */
+const BESIDE_SECRETS: ReadonlySet<string> = new Set([keys.user.family, keys.token.family, keys.index.family])
+
+/** Asks the primary for the secrets that entries behind `since` changed. */
+export async function fetchSecrets(primary: PrimaryConnection, since: Serial, signal: AbortSignal): Promise<SecretsSince> {
+  const reply = await primary.get(since < 0 ? '/+vault' : `/+vault?since=${since}`, { Accept: 'application/x-ndjson, application/json' }, signal)
+  if (reply.statusCode !== 200) throw await refusalIn(reply)
+  return readSecretLines(reply as AsyncIterable<Buffer>)
+}
+
+/** Keeps the vault of a replica that of its primary: asks for secrets when an entry may have changed some. */
+export class VaultFollower implements AsyncDisposable {
+  readonly #options: VaultFollowerOptions
+  readonly #stopping = new AbortController()
+  readonly #have: CommitSignal
+  /** The newest entry that may have changed a secret. */
+  #wanted: Serial
+  #wake: () => void = () => undefined
+  readonly #listening: Disposable
+  readonly #running: Promise<void>
+
+  constructor(options: VaultFollowerOptions) {
+    this.#options = options
+    const { storage } = options
+    this.#have = new CommitSignal(storage.secretsSerial)
+    this.#wanted = storage.head.serial
+    this.#listening = storage.onCommit((entries) => { this.#committed(entries) })
+    this.#running = this.#run()
+  }
+
+  /** Resolves when the secrets that entries up to `serial` changed are here; the entries themselves must be here before. */
+  async reached(serial: Serial, signal?: AbortSignal): Promise<void> {
+    if (this.#options.storage.secretsSerial < serial && this.#wanted > this.#options.storage.secretsSerial) {
+      await this.#have.reached(toSerial(Math.min(serial, this.#wanted)), signal)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listening[Symbol.dispose]()
+    this.#stopping.abort()
+    this.#wake()
+    await this.#running
+  }
+
+  #committed(entries: readonly CommittedEntry[]): void {
+    for (const { serial, touched } of entries) {
+      if (touched.length > 0 && !touched.some(({ family }) => BESIDE_SECRETS.has(family))) continue
+      this.#wanted = serial
+      this.#wake()
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping
+    const { storage, onFault, random = Math.random, retryMs = RETRY_MS } = this.#options
+    let failures = 0
+    let isFirst = true // what was fetched before the last stop may be older than the entries
+    while (!signal.aborted) {
+      if (!isFirst && storage.secretsSerial >= this.#wanted) {
+        await new Promise<void>((resolve) => (this.#wake = resolve))
+        continue
+      }
+      try {
+        await this.#fetch(signal)
+        isFirst = false
+        failures = 0
+      } catch (error) {
+        if (signal.aborted) return
+        failures += 1
+        if (failures === 1) onFault?.(error instanceof Error ? error : new Error('the secrets could not be fetched', { cause: error }))
+        const waitMs = Math.min(LONGEST_RETRY_MS, retryMs * 2 ** Math.min(failures - 1, 10))
+        await pause(waitMs * (0.5 + random() / 2), undefined, { signal }).catch(() => undefined)
+      }
+    }
+  }
+
+  async #fetch(signal: AbortSignal): Promise<void> {
+    const { storage, fetch } = this.#options
+    const since = storage.secretsSerial
+    const secrets = await fetch(since, signal)
+    // A primary that begins anew, or one behind this node, says all it has.
+    if (secrets.serial < since && !secrets.isComplete) throw new Error(`the other node has secrets up to serial ${secrets.serial} only, those here are of ${nextSerial(since)} or later`)
+    await storage.importSecrets(secrets)
+    this.#have.moveTo(storage.secretsSerial)
+  }
+}
