@@ -10,6 +10,7 @@ import { isRead } from './relay.js'
 import { drainOrClose, RequestAborted } from './request-body.js'
 import { setNodeHeaders, setSerial } from './respond.js'
 import { apiRoutes } from './routes/api.js'
+import { blobRoutes } from './routes/blobs.js'
 import { changelogRoutes } from './routes/changelog.js'
 import { changesRoutes } from './routes/changes.js'
 import { docsRoutes } from './routes/docs.js'
@@ -46,6 +47,7 @@ export function createApp(deps: Deps): Express {
     healthRoutes(deps),
     metricsRoutes(deps),
     changesRoutes(deps),
+    blobRoutes(deps),
     changelogRoutes(deps),
     vaultRoutes(deps),
     apiRoutes(deps),

@@ -253,7 +253,8 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
   }
 }
 
-function isSha256(text: string): boolean {
+/** Whether a text is a digest as blobs are named by: 64 lower-case hex digits. */
+export function isSha256(text: string): boolean {
   return /^[0-9a-f]{64}$/.test(text)
 }
 

@@ -1,3 +1,4 @@
+import { blobs } from './blobs.js'
 import { changes } from './changes.js'
 import { type Noun, object, type Operation, type Schema, text } from './description.js'
 import { docs } from './docs.js'
@@ -18,7 +19,7 @@ import { users } from './users.js'
  * `/+openapi.json` and `docs/api.md` are made from it, and a test holds it
  * against the router: a route that is not described here does not pass.
  */
-export const NOUNS: readonly Noun[] = [logins, users, groups, tokens, indexes, uploads, pushes, projects, files, simple, docs, changes, server]
+export const NOUNS: readonly Noun[] = [logins, users, groups, tokens, indexes, uploads, pushes, projects, files, simple, docs, changes, blobs, server]
 
 export const OPERATIONS: readonly Operation[] = NOUNS.flatMap(({ operations }) => operations)
 

@@ -89,6 +89,7 @@ export const EXAMPLE_PLACE: Readonly<Record<string, string>> = {
   version: '1.0',
   serial: '7',
   id: '3f2a9c0d4e5b6a71',
+  sha256: '2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824',
   dirA: '2cf',
   dirB: '24dba5fb0a30e',
   basename: 'hello_devpi-1.0-py3-none-any.whl',
