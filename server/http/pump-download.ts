@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { BlobStore, OpenBlob } from '#server/storage/blob-store.js'
 import { openFile } from '#server/storage/open-blob.js'
-import type { FileDownload } from '#server/upstream/file-download.js'
+import type { Download } from '#server/upstream/downloads.js'
 import type { ByteRange } from './byte-range.js'
 import { PumpBuffers, pumpFile } from './file-pump.js'
 
@@ -13,7 +13,7 @@ import { PumpBuffers, pumpFile } from './file-pump.js'
  */
 export async function pumpDownload(
   res: ServerResponse,
-  download: FileDownload,
+  download: Download,
   range: ByteRange,
   from: { readonly blobs: Pick<BlobStore, 'open'>; readonly idleTimeoutMs: number },
 ): Promise<void> {
