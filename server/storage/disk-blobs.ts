@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, rm, stat, unlink } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { Refusal } from '#log-format/api/refusal.js'
@@ -18,6 +18,9 @@ const WRITE_BYTES = 256 * 1024
 const LONGEST_UNWRITTEN_MS = 500
 const TEMP_FOLDER = '+tmp'
 const STATS_AT_A_TIME = 32
+
+/** A whole content in a file that may become a blob. */
+type Placeable = Pick<TempFile, 'isSynced' | 'sync' | 'moveTo'>
 
 /**
  * Blobs as files: `ab/abcd…` (up to 256 folders, by the first two digits), each
@@ -121,6 +124,17 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
     }
   }
 
+  /**
+   * Makes a file a blob that is of this content for certain, synced, and on the
+   * same file system. Durable when this resolves; an entry names it already.
+   */
+  async adopt(path: string, sha256: string): Promise<void> {
+    const { size } = await stat(path)
+    const pin = await this.#place({ isSynced: true, sync: () => Promise.resolve(), moveTo: (target) => rename(path, target) }, sha256)
+    pin[Symbol.dispose]()
+    this.#countReceived(size)
+  }
+
   pin(sha256: string): Disposable {
     return this.#pins.pin(sha256)
   }
@@ -195,7 +209,7 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
   }
 
   /** Those of one content take turns, as each looks at what there is. */
-  async #place(temp: TempFile, sha256: string): Promise<Disposable> {
+  async #place(temp: Placeable, sha256: string): Promise<Disposable> {
     const pin = this.#pins.pin(sha256)
     const before = this.#placing.get(sha256)
     const placed = this.#placeAfter(before, temp, sha256)
@@ -218,7 +232,7 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
    * need only one commit of the file system's journal: what a crash leaves of
    * it is named by no entry, and replaced when it comes again.
    */
-  async #placeAfter(before: Promise<void> | undefined, temp: TempFile, sha256: string): Promise<void> {
+  async #placeAfter(before: Promise<void> | undefined, temp: Placeable, sha256: string): Promise<void> {
     const subfolder = await this.#subfolder(sha256.slice(0, 2))
     await before?.catch(() => undefined)
     await this.#pins.settled(sha256)
@@ -268,7 +282,7 @@ async function unlessMissing<T>(action: () => Promise<T>): Promise<T | undefined
 }
 
 /** A full disk, or a used-up quota, is a refusal. */
-function storageError(error: unknown): unknown {
+export function storageError(error: unknown): unknown {
   const code = codeOf(error)
   if (code !== 'ENOSPC' && code !== 'EDQUOT') return error
   return new Refusal('storage-full', 'the disk of the server is full; nothing was stored, try again when there is room', {

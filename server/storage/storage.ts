@@ -221,6 +221,21 @@ export class Storage implements AsyncDisposable {
     await this.#db.write([{ type: 'put', key: noteRow(name), value: packValue(note) }], { sync: false })
   }
 
+  /** The first notes whose names start with `prefix`, in order; with `from`, those from this name on. */
+  async notes(prefix: string, { from = prefix, limit }: { readonly from?: string; readonly limit: number }): Promise<(readonly [string, JsonValue])[]> {
+    const found: (readonly [string, JsonValue])[] = []
+    const skip = noteRow('').length
+    for await (const rows of this.#db.batches({ gte: noteRow(from), lt: `${noteRow(prefix)}\u{10ffff}`, limit })) {
+      for (const [row, value] of rows) found.push([row.slice(skip), unpackValue(value)])
+    }
+    return found
+  }
+
+  async dropNote(name: string): Promise<void> {
+    if (this.#closing) return
+    await this.#db.write([{ type: 'del', key: noteRow(name) }], { sync: false })
+  }
+
   /** What this node is, as it was noted by `setFact`. */
   fact(name: string): string | undefined {
     return factIn(this.#db, name)
@@ -301,7 +316,8 @@ async function refreshShapes(db: Database, entries: Changelog, options: StorageO
   await db.write([{ type: 'put', key, value: packValue(wanted) }], { sync: true })
 }
 
-async function freeBytesOf(folder: string): Promise<number> {
+/** Bytes that may still be written to the disk of a folder. */
+export async function freeBytesOf(folder: string): Promise<number> {
   const { bavail, bsize } = await statfs(folder)
   return bavail * bsize
 }
