@@ -6,6 +6,7 @@ import { type AccessPolicy, actorOf, type Caller } from '#server/auth/caller.js'
 import type { PasswordHasher } from '#server/auth/passwords.js'
 import type { DiskBlobs } from '#server/storage/disk-blobs.js'
 import type { MirrorRefresher } from '#server/stages/refresh-mirror.js'
+import type { BlobFetches } from '#server/replication/blob-fetches.js'
 import type { Feed } from '#server/replication/feed.js'
 import type { Follower } from '#server/replication/follower.js'
 import type { ReplicaTable } from '#server/replication/replica-table.js'
@@ -78,6 +79,8 @@ export interface Deps {
   readonly targetHosts: TargetHosts
   readonly mirrors: MirrorRefresher
   readonly downloads: FileDownloads
+  /** On a replica: where contents come from that are not here yet. */
+  readonly fetches?: BlobFetches
   readonly facts: () => ProcessFacts
   /** ms since the epoch. */
   readonly now: () => number

@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Refusal } from '#log-format/api/refusal.js'
 import { keys } from '#log-format/keys.js'
 import type { MirrorFileValue } from '#log-format/values.js'
 import type { FileRef } from '#server/commands/lookups.js'
@@ -9,12 +8,11 @@ import type { JudgedFile } from '#server/packaging/release-policy.js'
 import { upstreamOf } from '#server/stages/refresh-mirror.js'
 import type { Reader } from '#server/storage/reader.js'
 import type { WantedFile } from '#server/upstream/file-download.js'
-import { type ByteRange, parseByteRange } from './byte-range.js'
-import { formatHttpDate, ifRangeMatches, isNotModified } from './caching.js'
+import { formatHttpDate, isNotModified } from './caching.js'
 import type { Deps } from './deps.js'
 import { sendFile } from './file-body.js'
-import { pumpDownload } from './pump-download.js'
 import { redirectAway } from './redirect.js'
+import { sendDownload } from './send-download.js'
 
 const METADATA_SUFFIX = '.metadata'
 
@@ -80,17 +78,7 @@ export async function sendMirroredFile(
     return
   }
   const download = deps.downloads.of(await wantedFile(deps, file))
-  const size = await download.announcedSize
-  if (request.method === 'HEAD') return void response.writeHead(200, { ...headers, ...lengthHeader(size) }).end()
-  const range = size === undefined || !ifRangeMatches(request.headers['if-range'], validators) ? undefined : rangeOf(request, size)
-  const { start, end } = range ?? { start: 0, end: size ?? Infinity }
-  await download.beyond(start) // what fails before the first byte is answered as a failure
-  if (range !== undefined && size !== undefined) {
-    response.writeHead(206, { ...headers, 'Content-Length': end - start, 'Content-Range': `bytes ${start}-${end - 1}/${size}` })
-  } else {
-    response.writeHead(200, { ...headers, ...lengthHeader(size) })
-  }
-  await pumpDownload(response, download, { start, end }, { blobs: deps.blobs, idleTimeoutMs: deps.limits.idleTimeoutMs })
+  await sendDownload(request, response, download, { headers, validators, blobs: deps.blobs, idleTimeoutMs: deps.limits.idleTimeoutMs })
 }
 
 interface Stored {
@@ -126,19 +114,6 @@ async function wantedFile(deps: Deps, { mirror, basename, project, content }: Mi
     ...(md5 !== undefined && { md5 }),
     ...(size !== undefined && { size }),
   }
-}
-
-function lengthHeader(size: number | undefined): Readonly<Record<string, number>> {
-  return size === undefined ? {} : { 'Content-Length': size }
-}
-
-function rangeOf({ headers }: IncomingMessage, size: number): ByteRange | undefined {
-  if (headers.range === undefined) return undefined
-  const range = parseByteRange(headers.range, size)
-  if (range === 'unsatisfiable') {
-    throw new Refusal('range-not-satisfiable', `the file has only ${size} bytes`, { headers: { 'Content-Range': `bytes */${size}` } })
-  }
-  return range === 'whole' ? undefined : range
 }
 
 /** PEP 658: the suffix belongs to the path. */

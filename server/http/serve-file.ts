@@ -14,6 +14,7 @@ import type { Reader } from '#server/storage/reader.js'
 import { callerOf } from './authenticate.js'
 import { FILE_CACHE_CONTROL, formatHttpDate, RESTRICTED_FILE_CACHE_CONTROL } from './caching.js'
 import type { Deps } from './deps.js'
+import { fetchedBlobs, sendMissing } from './fetched-blobs.js'
 import { type FileBody, sendFile } from './file-body.js'
 import { findMirrored, sendMirroredFile } from './mirrored-file.js'
 import { metadataOfWheel } from './wheel-metadata.js'
@@ -71,6 +72,7 @@ export async function serveFile(
     headers: { 'Cache-Control': cacheControl },
   }
   const source = { blobs: served.blobs ?? keptBlobs(deps), cache: deps.smallFiles, hot: deps.hotFiles, idleTimeoutMs: deps.limits.idleTimeoutMs }
+  if (served.blobs === undefined && (await sendMissing(deps, request, response, file))) return
   await sendFile(request, response, file, source)
   if (isPublic && reader === current) await deps.files.remember(request, { ref, project: served.project, file, reader })
 }
@@ -112,10 +114,11 @@ async function requireFile(reader: Reader, ref: FileRef): Promise<FileValue> {
 }
 
 /** Says of a blob that the sweep took when the last link to it was removed. */
-function keptBlobs({ blobs, storage, now }: Deps): Pick<BlobStore, 'open'> {
+function keptBlobs({ blobs, fetches, storage, now }: Deps): Pick<BlobStore, 'open'> {
+  const fetched = fetchedBlobs(blobs, fetches)
   return {
     open: async (sha256) => {
-      const blob = await blobs.open(sha256)
+      const blob = await fetched.open(sha256)
       if (blob !== undefined) return blob
       const last = await lastNamed(storage, sha256)
       if (typeof last !== 'number') return undefined

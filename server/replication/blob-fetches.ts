@@ -72,10 +72,13 @@ export class BlobFetches implements AsyncDisposable {
       steps.begun(known)
     }
     const size = await this.#receive(partial, { sha256, ...(known !== undefined && { size: known }) }, steps, signal)
-    if ((await partial.store()) === 'other-content') {
+    if (!partial.isRight) {
+      await partial.restart()
       this.#wrong.set(sha256, (this.#wrong.get(sha256) ?? 0) + 1)
       throw new Refusal('upstream-failed', `what was sent as content ${sha256} is another one; nothing was stored`)
     }
+    steps.verified(size)
+    await partial.store()
     this.counts.fetched += 1
     await backlog.clear(sha256)
     return { sha256, size }

@@ -17,6 +17,8 @@ export interface AppendOptions {
 }
 
 const WRITE_BYTES = 256 * 1024
+/** Who follows a content as it comes waits no longer for what came of it, however slowly it comes. */
+const LONGEST_UNWRITTEN_MS = 500
 
 /**
  * Contents whose digests are known before they come, as far as they came:
@@ -109,12 +111,14 @@ export class PartialBlob implements AsyncDisposable {
   async append(stream: Readable, { maxBytes, signal, onWritten }: AppendOptions): Promise<void> {
     let pending: Buffer[] = []
     let pendingBytes = 0
+    let writtenAt = performance.now()
     const flush = async (): Promise<void> => {
       const chunks = pending
       pending = []
       pendingBytes = 0
       if (chunks.length === 0) return
       await this.#write(chunks)
+      writtenAt = performance.now()
       onWritten(this.#path, this.#size)
     }
     try {
@@ -122,7 +126,7 @@ export class PartialBlob implements AsyncDisposable {
         if (this.#size + pendingBytes + chunk.length > maxBytes) throw new Refusal('too-large', `the content is larger than the ${maxBytes} bytes announced`)
         pending.push(chunk)
         pendingBytes += chunk.length
-        if (pendingBytes >= WRITE_BYTES) await flush()
+        if (pendingBytes >= WRITE_BYTES || performance.now() - writtenAt >= LONGEST_UNWRITTEN_MS) await flush()
       }
     } finally {
       await flush()
@@ -137,12 +141,14 @@ export class PartialBlob implements AsyncDisposable {
     this.#size = 0
   }
 
-  /** Makes what is here a blob, durable when this resolves; or, when it is another content than the digest says, nothing: it is gone then. */
-  async store(): Promise<'stored' | 'other-content'> {
-    if (this.#hash.copy().digest('hex') !== this.#parts.sha256) {
-      await this.restart()
-      return 'other-content'
-    }
+  /** Whether what is here is the content of that digest. */
+  get isRight(): boolean {
+    return this.#hash.copy().digest('hex') === this.#parts.sha256
+  }
+
+  /** Makes the content a blob, durable when this resolves. */
+  async store(): Promise<void> {
+    if (!this.isRight) throw new Error(`what came as ${this.#parts.sha256} is another content`)
     try {
       const handle = await this.#opened()
       await handle.truncate(this.#size) // a write that failed may have left more
@@ -152,7 +158,6 @@ export class PartialBlob implements AsyncDisposable {
     } catch (error) {
       throw storageError(error)
     }
-    return 'stored'
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
