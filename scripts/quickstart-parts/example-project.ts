@@ -7,7 +7,7 @@ type Files = Readonly<Record<string, string>>
 const COMMON: Files = {
   'example.py': 'def answer():\n    return 42\n',
   'test_example.py': 'from example import answer\n\n\ndef test_answer():\n    assert answer() == 42\n',
-  'tox.ini': '[tox]\nenvlist = py3\n[testenv]\ndeps = pytest\ncommands = pytest -q test_example.py\n',
+  'tox.ini': '[tox]\nenvlist = py3\n[testenv]\ndeps = pytest\nsetenv = PIP_NO_COMPILE=1\ncommands = pytest -q test_example.py\n',
 }
 
 /** With a setup.py, and settings under which an sdist alone is built. */

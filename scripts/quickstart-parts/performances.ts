@@ -1,9 +1,9 @@
 import { QUICKSTART, STOP } from './classic-rows.js'
 import { PYPROJECT, SETUP_PY, writeProject } from './example-project.js'
 import { MODERN_START } from './modern-rows.js'
-import { Playground, type Printed } from './playground.js'
+import { Playground } from './playground.js'
 import { releaseRows } from './release-rows.js'
-import { perform, type Row, type Verdict } from './row.js'
+import { type Direction, perform, type Row, type Verdict } from './row.js'
 import type { Workbench } from './workbench.js'
 
 interface Performance {
@@ -28,22 +28,26 @@ export const PERFORMANCES = {
 
 export type PerformanceName = keyof typeof PERFORMANCES
 
-/** Hears of every command when it is done, and of what was done beside the table. */
-export interface Audience {
-  readonly done: (row: Row, printed: Printed, verdicts: readonly Verdict[]) => void
-  readonly note: (sentence: string) => void
+export interface Staging extends Direction {
+  readonly name: PerformanceName
+  readonly bench: Workbench
+  /** Of the server. */
+  readonly port: number
+  /** Hears of what is done beside the table. */
+  readonly note?: (sentence: string) => void
 }
 
 /** Performs one of them from an empty home to a stopped server. */
-export async function performAll(name: PerformanceName, bench: Workbench, port: number, audience: Audience): Promise<Verdict[]> {
+export async function performAll({ name, bench, port, tell, note, interrupted }: Staging): Promise<Verdict[]> {
   const { project, start, rest } = PERFORMANCES[name]
   await using playground = await Playground.open(bench, { name, port })
   await writeProject(playground, project)
-  const tell = (row: Row, printed: Printed, verdicts: readonly Verdict[]): void => audience.done({ ...row, command: playground.patterns.fill(row.command) }, printed, verdicts)
-  const verdicts = await perform(start, playground, tell)
+  const direction: Direction = { tell: (row, ...more) => { tell({ ...row, command: playground.patterns.fill(row.command) }, ...more) }, interrupted }
+  const verdicts = await perform(start, playground, direction)
+  if (interrupted?.aborted === true) return verdicts
   await playground.mirrorPublicIndex()
-  audience.note(`root/pypi of ${playground.url} now mirrors ${bench.publicIndex}, which has the Python packages that are installed here`)
-  verdicts.push(...(await perform(rest, playground, tell)))
+  note?.(`root/pypi of ${playground.url} now mirrors ${bench.publicIndex}, which has the Python packages that are installed here`)
+  verdicts.push(...(await perform(rest, playground, direction)))
   await bench.clear()
   return verdicts
 }

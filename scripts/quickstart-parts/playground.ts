@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import { mkdir, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LinePatterns } from './line-pattern.js'
-import type { Workbench } from './workbench.js'
 
 /** Of a server that is told none. */
 export const USUAL_PORT = 3141
@@ -17,6 +16,16 @@ export interface Printed {
   readonly seconds: number
 }
 
+/** What playgrounds lie on: see `workbench.ts`. */
+export interface Bench {
+  /** A path below its folder. */
+  path(...parts: readonly string[]): string
+  readonly venv: string
+  readonly environment: NodeJS.ProcessEnv
+  /** The simple index that stands for the public one. */
+  readonly publicIndex: string
+}
+
 export interface PlaygroundOptions {
   /** Of the folder on the workbench. */
   readonly name: string
@@ -26,20 +35,20 @@ export interface PlaygroundOptions {
 
 /** The home of a user who follows the quickstart: empty to begin with, with a server on a port of its own. */
 export class Playground implements AsyncDisposable {
-  readonly bench: Workbench
+  readonly bench: Bench
   readonly home: string
   readonly port: number
   readonly patterns: LinePatterns
   #runs = 0
 
-  private constructor(bench: Workbench, { name, port }: PlaygroundOptions) {
+  private constructor(bench: Bench, { name, port }: PlaygroundOptions) {
     this.bench = bench
     this.home = bench.path(name, 'home')
     this.port = port
     this.patterns = new LinePatterns({ B: this.url, port: String(port), 'with-port': port === USUAL_PORT ? '' : ` --port ${port}`, home: this.home, project: this.project, tmp: this.tmp, repo: this.repository, venv: bench.venv })
   }
 
-  static async open(bench: Workbench, options: PlaygroundOptions): Promise<Playground> {
+  static async open(bench: Bench, options: PlaygroundOptions): Promise<Playground> {
     const playground = new Playground(bench, options)
     for (const folder of [playground.home, playground.tmp, playground.#output]) await mkdir(folder, { recursive: true })
     return playground
@@ -129,6 +138,6 @@ export class Playground implements AsyncDisposable {
 
   /** Stops the server that the commands started, if one still runs. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.run('devpi-server --stop', 'home')
+    if (await this.isServing()) await this.run('devpi-server --stop', 'home')
   }
 }

@@ -28,10 +28,18 @@ export interface Verdict {
   readonly complaints: readonly string[]
 }
 
-/** Runs the commands one after another; `tell` hears of each when it is done. A wrong row does not keep back the next one. */
-export async function perform(rows: readonly Row[], playground: Playground, tell: (row: Row, printed: Printed, verdicts: readonly Verdict[]) => void): Promise<Verdict[]> {
+export interface Direction {
+  /** Hears of each command when it is done. */
+  readonly tell: (row: Row, printed: Printed, verdicts: readonly Verdict[]) => void
+  /** No further command is begun once it is aborted. */
+  readonly interrupted?: AbortSignal | undefined
+}
+
+/** Runs the commands one after another. A wrong row does not keep back the next one. */
+export async function perform(rows: readonly Row[], playground: Playground, { tell, interrupted }: Direction): Promise<Verdict[]> {
   const all: Verdict[] = []
   for (const row of rows) {
+    if (interrupted?.aborted === true) break
     const printed = await playground.run(row.command, row.at)
     const verdicts = await judge(row, printed, playground)
     tell(row, printed, verdicts)

@@ -6,6 +6,7 @@ import { CloseStack } from '#server/process/close-stack.js'
 import { ROOT } from '#test/support/child-server.js'
 import { PYTHON, type RealClient } from '#test/support/real-clients.js'
 import { startServer, type TestServer } from '#test/support/server.js'
+import type { Bench } from './playground.js'
 
 /** Programs without which nothing can be performed. */
 export const NEEDED = ['git', 'tox', 'build', 'virtualenv', 'setuptools', 'pytest', 'flit_core'] as const satisfies readonly RealClient[]
@@ -19,7 +20,7 @@ const PACKAGES = ['pip', 'setuptools', 'wheel', 'flit_core', 'pytest']
  * What all performances share: an index of our own with the packages that are
  * installed on this machine, which stands for the public one, and a virtual environment with pip and build.
  */
-export class Workbench implements AsyncDisposable {
+export class Workbench implements Bench, AsyncDisposable {
   readonly folder: string
   /** The simple index of everything there is. */
   readonly publicIndex: string

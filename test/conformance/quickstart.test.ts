@@ -25,14 +25,16 @@ testWith(NEEDED).each(Object.keys(PERFORMANCES) as PerformanceName[])(
   async (name) => {
     bench ??= await Workbench.open()
     const transcript: string[] = []
-    const verdicts = await performAll(name, bench, await freePort(), {
-      done: ({ command }, { lines }, verdictsOfRow) => {
+    const verdicts = await performAll({
+      name,
+      bench,
+      port: await freePort(),
+      tell: ({ command }, { lines }, verdictsOfRow) => {
         if (verdictsOfRow.some(({ complaints }) => complaints.length > 0)) transcript.push(`$ ${command}`, ...lines)
       },
-      note: () => undefined,
     })
     expect({ wrong: verdicts.filter(({ complaints }) => complaints.length > 0), transcript }).toEqual({ wrong: [], transcript: [] })
     expect(verdicts.map(({ id }) => id)).toEqual([...ROWS[name], ...SHARED])
   },
-  300_000,
+  600_000,
 )

@@ -1,7 +1,11 @@
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
 import { jest } from '@jest/globals'
 import { LinePatterns } from '#scripts/quickstart-parts/line-pattern.js'
+import { Playground } from '#scripts/quickstart-parts/playground.js'
+import { type Check, perform, type Row } from '#scripts/quickstart-parts/row.js'
 import { main } from '#scripts/quickstart.js'
 
 const FH = 'abc/0123456789def'
@@ -30,6 +34,33 @@ test('a file has the same address wherever its name stands; lines are looked for
   expect(patterns.find('{fh:b} {fh:b}', [`${FH} fff/0123456789def`, `${FH} ${FH}`], 0)).toBe(1)
   expect(patterns.fill('get {fh:b} for {who}')).toBe(`get ${FH} for {who}`)
   expect(() => patterns.find('{unknown}', ['x'], 0)).toThrow('nothing is known of {unknown}')
+})
+
+test('a row that is not as it should be says what is wrong with it', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'devpi-rows-'))
+  try {
+    const bench = { path: (...parts: string[]) => join(folder, ...parts), venv: '/venv', environment: { PATH: process.env['PATH'] }, publicIndex: '' }
+    await using playground = await Playground.open(bench, { name: 'rows', port: 4000 })
+    const row = (command: string, ...checks: readonly Check[]): Row => ({ command, at: 'home', exit: 0, checks })
+    const rows = [
+      row('echo one; echo two >&2; echo {B}; echo $USER', { id: 'good', lines: ['one', 'two', 'http://localhost:4000', 'testuser'], never: ['three'] }),
+      row('echo one; echo two; exit 3', { id: 'order', lines: ['two', 'one'] }, { id: 'part', lines: ['one'] }),
+      row('echo one', { id: 'never', lines: [], never: ['o{text}'] }, { id: 'effect', lines: [], effect: async ({ home }, { lines }) => [`${lines.join()} in ${basename(home)}`] }),
+    ]
+    const told: string[] = []
+    const verdicts = await perform(rows, playground, { tell: (_, { lines }) => told.push(lines.join()) })
+    expect(told).toEqual(['one,two,http://localhost:4000,testuser', 'one,two', 'one'])
+    expect(verdicts).toEqual([
+      { id: 'good', complaints: [] },
+      { id: 'order', complaints: ['the exit status is 3, not 0', 'there is no line, or not in this order: one'] },
+      { id: 'part', complaints: ['there is no line, or not in this order: one'] },
+      { id: 'never', complaints: ['there must be no line such as one'] },
+      { id: 'effect', complaints: ['one in home'] },
+    ])
+    expect(await perform(rows, playground, { tell: () => undefined, interrupted: AbortSignal.abort() })).toEqual([])
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
 })
 
 test('arguments that nothing can be done with', async () => {
