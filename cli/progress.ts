@@ -6,15 +6,23 @@ const BAR_CELLS = 20
 /** One line at the foot of a terminal that tells how far transfers are. It draws nothing where there is no terminal. */
 export class Progress implements Disposable {
   readonly #context: Context
-  readonly #total: number
+  #total: number
   readonly #parts = new Map<string, number>()
+  readonly #announced = new Set<string>()
   readonly #started = Date.now()
   #drawn = 0
 
-  /** `total` in bytes, of all parts together. */
-  constructor(context: Context, total: number) {
+  /** `total` in bytes, of all parts together whose size is known before they begin. */
+  constructor(context: Context, total = 0) {
     this.#context = context
     this.#total = total
+  }
+
+  /** The size of a part that turns out on its way. */
+  announce(part: string, bytes: number | undefined): void {
+    if (bytes === undefined || this.#announced.has(part)) return
+    this.#announced.add(part)
+    this.#total += bytes
   }
 
   /** So many bytes of that part are through. */

@@ -29,6 +29,8 @@ export interface Outgoing {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly body?: () => string | Readable
+  /** Done once it is redirected: what is there then is looked at, and not asked for again. */
+  readonly thenLook?: true
 }
 
 /** How far a download is; the total is undefined while nobody has said it. */
@@ -171,6 +173,7 @@ function followed(outgoing: Outgoing, status: number, location: string): Outgoin
   const { method, url, headers } = outgoing
   const target = new URL(location, url)
   if (method === 'GET' || method === 'HEAD') return { ...outgoing, url: target.href }
+  if (outgoing.thenLook === true) return { method: 'HEAD', url: target.href, headers }
   if (status === 303) return { method: 'GET', url: target.href, headers: { accept: headers['accept'] ?? '*/*' } }
   if (target.hostname === new URL(url).hostname) return { ...outgoing, url: target.href }
   throw new Failure('CONNECT', `${method} ${maskUrl(url)} is redirected to ${maskUrl(target.href)}`, { hint: `select that server with \`devpi use ${maskUrl(target.origin)}\`` })

@@ -24,7 +24,7 @@ export default class Refresh extends DevpiCommand {
     const projects = []
     for (const name of names) {
       const url = `${address(target.simpleindex, name)}/refresh`
-      const reply = await context.client.send({ method: 'POST', url, headers: { accept: 'application/vnd.pypi.simple.v1+json, text/html;q=0.5' } })
+      const reply = await context.client.send({ method: 'POST', url, headers: { accept: '*/*' }, thenLook: true })
       const ok = reply.status < 400
       if (ok) context.terminal.info(`Refreshed ${name}`)
       else context.terminal.error(`Couldn't refresh ${name} via ${url}: ${reply.status} ${messageOf(reply) ?? reply.reason}`)

@@ -1,46 +1,20 @@
-import { mkdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { type Context, DevpiCommand } from '../base-command.js'
-import { runChild } from '../children.js'
-import { Failure, usageError } from '../failure.js'
+import { Failure, type FailureCode, usageError } from '../failure.js'
 import { argument, INDEX_FLAG, textFlag } from '../flags.js'
-import { parseJson } from '../json.js'
 import { Flags } from '../oclif.js'
-import { installerEnvironment } from '../pip-environment.js'
+import { mapParallel } from '../parallel.js'
 import { findIndex, type IndexTarget } from '../place.js'
-import { type ProjectLink, readProject, releaseFiles } from '../project.js'
-import { messageOf } from '../reply.js'
-import { parseRequirement } from '../requirement.js'
-import { packageFolder, splitWords, toxConfig, type ToxOptions } from '../tox.js'
-import { readToxReport } from '../tox-report.js'
-import { unpack } from '../unpack.js'
-import { findProgram, findVenv } from '../venv.js'
-import { WorkFolder } from '../work-folder.js'
+import { splitWords } from '../tox.js'
+import { type Run, testRelease, type TestOptions } from '../tox-runs.js'
 
-/** What tox exits with when it could not begin: there is nothing to report then. */
-const TOX_USAGE_ERROR = 2
-const UNIVERSAL = /-none-any\.whl$/
-
-interface TestOptions {
-  readonly tox: ToxOptions
-  readonly select: RegExp | undefined
-  readonly onlyList: boolean
-  readonly upload: boolean
-}
-
-/** One run of tox; an entry of `runs` with `--json`. */
-interface Run {
-  readonly file: string
-  readonly toxExit: number | null
-  readonly reportPosted: boolean
-  readonly envs: readonly { readonly env: string; readonly setup: string; readonly test: string }[]
-}
+const MOST_JOBS = 64
 
 /** Downloads releases, runs their tests with tox, and attaches the reports. */
 export default class Test extends DevpiCommand {
   static override summary = 'download releases and test them with tox'
   static override description = `The newest version that matches each PKGSPEC is downloaded, its digest checked, unpacked, and tested with tox: its sdist, and its
-wheels for any platform. The report is attached to the file that was tested, where \`devpi list\` shows it.`
+wheels for any platform. The report is attached to the file that was tested, where \`devpi list\` shows it. Of several releases, one that fails does
+not keep the others back.`
   static override examples = ['devpi test hello', 'devpi test -e py311 "hello<2"', 'devpi test --tox-args="-v" hello', 'devpi test --list hello']
   static override strict = false
   static override args = { pkgspec: argument('project or requirement; one or more') }
@@ -51,6 +25,7 @@ wheels for any platform. The report is attached to the file that was tested, whe
     config: textFlag({ char: 'c', description: 'settings of tox instead of those of the package', helpValue: 'PATH' }),
     'fallback-ini': textFlag({ description: 'settings of tox for packages without any', helpValue: 'PATH' }),
     'tox-args': textFlag({ description: 'further words for tox', aliases: ['toxargs'], helpValue: 'WORDS' }),
+    jobs: textFlag({ char: 'j', description: 'how many environments to run at a time, in one package or several', helpValue: 'N' }),
     detox: Flags.boolean({ char: 'd', description: 'run environments at the same time', hidden: true }),
     'no-upload': Flags.boolean({ description: 'keep the report to yourself' }),
     select: textFlag({ char: 's', description: 'only files whose name matches, wheels for a platform too', helpValue: 'REGEX' }),
@@ -61,22 +36,65 @@ wheels for any platform. The report is attached to the file that was tested, whe
     const { argv, flags } = await this.parse(Test)
     const specs = argv.map(String)
     if (specs.length === 0) throw usageError('the following arguments are required: pkgspec')
-    const extra = [...splitWords(flags['tox-args'] ?? ''), ...(flags.detox ? ['-p', 'auto'] : [])]
+    const jobs = jobsOf(flags.jobs)
+    const releasesAtOnce = Math.min(jobs, specs.length)
     const options: TestOptions = {
-      tox: { env: flags.env, config: flags.config, fallbackIni: flags['fallback-ini'], extra },
+      tox: {
+        env: flags.env,
+        config: flags.config,
+        fallbackIni: flags['fallback-ini'],
+        extra: [...splitWords(flags['tox-args'] ?? ''), ...parallelWords(flags.detox, Math.floor(jobs / releasesAtOnce))],
+      },
       select: flags.select === undefined ? undefined : patternOf(flags.select),
       onlyList: flags.list,
       upload: !flags['no-upload'],
+      output: releasesAtOnce > 1 ? 'at the end' : 'live',
     }
     const context = await this.open(flags)
     const target = await findIndex(context, flags.index)
-    const runs: Run[] = []
-    for (const spec of specs) runs.push(...(await testRelease(context, target, spec, options)))
-    const worst = runs.map(({ toxExit }) => toxExit ?? 0).find((code) => code !== 0)
-    const result = { runs, ok: worst === undefined }
-    if (worst !== undefined) throw new Failure('TEST_FAILED', `tox command failed ${worst}`, { result })
-    return result
+    if (specs.length === 1) return resultOf(await testRelease(context, target, specs.join(), options), [])
+    const outcomes = await mapParallel(specs, releasesAtOnce, (spec) => outcomeOf(context, target, spec, options))
+    return resultOf(outcomes.flatMap(({ runs }) => runs), outcomes.flatMap(({ fault }) => fault ?? []))
   }
+}
+
+/** A release that could not be tested; an entry of `failed` with `--json`. */
+interface Fault {
+  readonly spec: string
+  readonly code: FailureCode
+  readonly message: string
+}
+
+/** Of several releases, one that cannot be tested does not keep the others back; an end of everything does. */
+async function outcomeOf(context: Context, target: IndexTarget, spec: string, options: TestOptions): Promise<{ readonly runs: readonly Run[]; readonly fault?: Fault }> {
+  try {
+    return { runs: await testRelease(context, target, spec, options) }
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code === 'CANCELLED' || error.code === 'LOGIN_EXPIRED') throw error
+    context.terminal.error(error.message)
+    if (error.hint !== undefined) context.terminal.note(error.hint)
+    return { runs: [], fault: { spec, code: error.code, message: error.message } }
+  }
+}
+
+function resultOf(runs: readonly Run[], failed: readonly Fault[]): object {
+  const worst = runs.map(({ toxExit }) => toxExit ?? 0).find((code) => code !== 0)
+  const result = { runs, ...(failed.length > 0 && { failed }), ok: worst === undefined && failed.length === 0 }
+  if (worst !== undefined) throw new Failure('TEST_FAILED', `tox command failed ${worst}`, { result })
+  if (failed.length > 0) throw new Failure('TEST_FAILED', `not tested: ${failed.map(({ spec }) => spec).join(', ')}`, { result })
+  return result
+}
+
+/** What makes tox, 3.7 and newer, run environments at the same time. */
+function parallelWords(asMany: boolean, jobs: number): string[] {
+  if (asMany) return ['-p', 'auto']
+  return jobs > 1 ? ['-p', String(jobs)] : []
+}
+
+function jobsOf(text: string | undefined): number {
+  if (text === undefined) return 1
+  if (/^[1-9]\d?$/.test(text) && Number(text) <= MOST_JOBS) return Number(text)
+  throw usageError(`argument --jobs: '${text}' is no number from 1 to ${MOST_JOBS}`)
 }
 
 function patternOf(text: string): RegExp {
@@ -85,101 +103,4 @@ function patternOf(text: string): RegExp {
   } catch {
     throw usageError(`argument --select: '${text}' is no regular expression`)
   }
-}
-
-async function testRelease(context: Context, target: IndexTarget, spec: string, options: TestOptions): Promise<Run[]> {
-  const { terminal } = context
-  const { version, files, project } = await chooseFiles(context, target, spec)
-  await using work = await WorkFolder.open(context, 'devpi-test')
-  const sdists = [...files.filter(({ basename }) => /\.(tar\.gz|tgz)$/.test(basename)), ...files.filter(({ basename }) => basename.endsWith('.zip'))]
-  const wheels = files.filter(({ basename }) => basename.endsWith('.whl')).filter(({ basename }) => {
-    const isMeant = options.select !== undefined || UNIVERSAL.test(basename)
-    if (!isMeant) terminal.warn(`only universal wheels supported, found ${basename}`)
-    return isMeant
-  })
-  const [first] = sdists
-  if (first === undefined) throw new Failure('TEST_FAILED', 'need at least one sdist distribution')
-  const chosen = [...sdists, ...wheels].filter(({ basename }) => options.select?.test(basename) ?? true)
-  if (chosen.length === 0) throw new Failure('TEST_FAILED', `no file of ${project} ${version} matches ${options.select?.source ?? ''}`)
-  if (options.onlyList) {
-    terminal.info('would test:')
-    for (const { href } of chosen) terminal.info(`   ${href}`)
-    return chosen.map(({ href }) => ({ file: href, toxExit: null, reportPosted: false, envs: [] }))
-  }
-  const downloads = join(work.path, 'downloads')
-  await mkdir(downloads)
-  for (const file of new Set([first, ...chosen])) {
-    await context.client.download(file.href, join(downloads, file.basename), requireDigest(file))
-    terminal.info(`received ${file.href}`)
-  }
-  const sources = join(work.path, first.basename.endsWith('.zip') ? 'zip' : 'targz')
-  terminal.info(`unpacking ${join(downloads, first.basename)} to ${sources}`)
-  await unpack(join(downloads, first.basename), sources)
-  const folder = await packageFolder(sources, project, version)
-  const runs: Run[] = []
-  for (const [at, file] of chosen.entries()) {
-    runs.push(await runTox(context, target, file, { options, archive: join(downloads, file.basename), folder, report: join(at === 0 ? sources : join(sources, `..`), at === 0 ? 'toxreport.json' : `toxreport-${at}.json`) }))
-  }
-  return runs
-}
-
-/** Files of the highest version that matches, inherited ones too. */
-async function chooseFiles({ client, terminal }: Context, target: IndexTarget, spec: string): Promise<{ readonly project: string; readonly version: string; readonly files: readonly ProjectLink[] }> {
-  const requirement = parseRequirement(spec)
-  const missing = new Failure('NOT_FOUND', `could not find/receive links for ${spec}`)
-  const versions = await readProject(client, target, requirement.project).catch((error: unknown) => {
-    if (!(error instanceof Failure) || error.request?.status !== 404) throw error
-    terminal.error(error.message)
-    throw missing
-  })
-  const found = versions.find((release) => requirement.matches(release.version) && releaseFiles(release).length > 0)
-  if (found === undefined) throw missing
-  return { project: requirement.project, version: found.version, files: releaseFiles(found) }
-}
-
-function requireDigest({ href, sha256 }: ProjectLink): string {
-  if (sha256 !== undefined) return sha256
-  throw new Failure('TEST_FAILED', `could not receive ${href}: the server announces no sha256 to check it with`)
-}
-
-interface ToxRunOptions {
-  readonly options: TestOptions
-  readonly archive: string
-  /** The unpacked sdist. */
-  readonly folder: string
-  readonly report: string
-}
-
-async function runTox(context: Context, target: IndexTarget, file: ProjectLink, { options, archive, folder, report }: ToxRunOptions): Promise<Run> {
-  const { terminal, env } = context
-  const tox = findProgram('tox', findVenv(context), env)
-  if (tox === undefined) throw new Failure('TEST_FAILED', 'no tox binary found', { hint: 'install it, for example with `pipx install tox`' })
-  const config = await toxConfig(context, folder, options.tox)
-  const command = [tox, '--installpkg', archive, '--recreate', '--result-json', report, ...(options.tox.env === undefined ? [] : [`-e${options.tox.env}`]), '-c', config, ...options.tox.extra]
-  const variables = installerEnvironment(context, target)
-  const { code } = await runChild(context, command, { cwd: folder, env: { ...variables, UV_DEFAULT_INDEX: variables['PIP_INDEX_URL'] }, output: 'shown' })
-  if (code !== 0) terminal.error('command failed')
-  if (code === TOX_USAGE_ERROR) return { file: file.href, toxExit: code, reportPosted: false, envs: [] }
-  const text = await readFile(report, 'utf8').catch(() => undefined)
-  const runs = text === undefined ? undefined : readToxReport(parseJson(text))
-  if (text === undefined || runs === undefined) {
-    throw new Failure('TEST_FAILED', `tox ended with ${code} and left no report`, { hint: options.tox.env === undefined ? undefined : `is '${options.tox.env}' an environment of the package?` })
-  }
-  if (options.upload) await postReport(context, file, withoutSecrets(context, target, text))
-  return { file: file.href, toxExit: code, reportPosted: options.upload, envs: runs.map((run) => ({ env: run.env, setup: run.setup, test: run.test })) }
-}
-
-async function postReport({ client, terminal }: Context, { href }: ProjectLink, report: unknown): Promise<void> {
-  terminal.line(`posting tox result data to ${href}`)
-  const reply = await client.api('POST', href, { json: report })
-  terminal.info('successfully posted tox result data')
-  const message = messageOf(reply)
-  if (message !== undefined) terminal.warn(message)
-}
-
-/** Reports hold what tox printed, and that may hold the address it was given. */
-function withoutSecrets({ client }: Context, { simpleindex }: IndexTarget, text: string): unknown {
-  const secret = client.credentialsFor(simpleindex)?.password
-  const spellings = secret === undefined || secret === '' ? [] : [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)]
-  return parseJson(spellings.reduce((clean, spelling) => clean.replaceAll(spelling, '****'), text))
 }

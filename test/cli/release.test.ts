@@ -71,7 +71,7 @@ test.each([
   ['install --venv nowhere kite', expect.stringMatching(/^No virtualenv found at: /)],
   ['install -e . kite', 'cannot specify packagespecs and --editable'],
   ['refresh', 'devpi: error: the following arguments are required: pkg'],
-  ['refresh kite', expect.stringMatching(/^Couldn't refresh kite via /)],
+  ['refresh nope', expect.stringMatching(/^Couldn't refresh nope via \S+: 404 /)],
 ])('%s fails', async (line, message: unknown) => {
   if ((await home.run('use')).out[0]?.startsWith('no server') === true) {
     await home.succeed(`use ${server.url}`)
