@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { type AddressInfo, connect, type Socket } from 'node:net'
@@ -167,6 +167,35 @@ test('a certificate is checked, against an authority of its own if told, through
   await using strange = await DevpiHome.open()
   await strange.succeed(`use --insecure ${url}`)
   expect((await home.run('use --ca-cert missing.pem https://localhost:1/')).err).toEqual([`The CA certificate at '${home.path('missing.pem')}' doesn't exist.`])
+})
+
+test('a server that asks for a certificate of its clients gets the one that is stored for it, until that is forgotten', async () => {
+  const [key, cert] = [home.path('key.pem'), home.path('cert.pem')]
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert], { stdio: 'ignore' })
+  const pems = { key: readFileSync(key), cert: readFileSync(cert) }
+  writeFileSync(home.path('both.pem'), `${pems.cert.toString()}${pems.key.toString()}`)
+  await using server = await listen((listener) => createTlsServer({ ...pems, ca: pems.cert, requestCert: true, rejectUnauthorized: true }, listener), devpi('https'))
+  const url = `https://localhost:${server.port}/`
+  expect((await home.run(`use --ca-cert cert.pem ${url}`)).code).toBe(1)
+  await home.succeed(`use --client-cert both.pem ${url}`)
+  await home.succeed('getjson /x')
+  expect((await home.run(`use --client-cert= ${url}`)).code).toBe(1)
+  expect((await home.run(`use --client-cert missing.pem ${url}`)).err).toEqual([`The client certificate at '${home.path('missing.pem')}' doesn't exist.`])
+})
+
+test('what is not what the index announces is neither kept nor tested', async () => {
+  const root = (host: string | undefined): string => `http://${host ?? ''}`
+  await using server = await listen(plain, (req, res) => {
+    const place = root(req.headers.host)
+    const answers: Readonly<Record<string, object>> = {
+      '/ada/dev/+api': { type: 'apiconfig', result: { login: `${place}/+login`, index: `${place}/ada/dev`, simpleindex: `${place}/ada/dev/+simple/`, features: [] } },
+      '/ada/dev/kite/': { type: 'projectconfig', result: { '1.0': { version: '1.0', '+links': [{ rel: 'releasefile', href: `${place}/f/kite-1.0.tar.gz`, hash_spec: `sha256=${'0'.repeat(64)}` }] } } },
+    }
+    res.writeHead(200, { 'Content-Type': 'application/json', 'X-DEVPI-API-VERSION': '2' }).end(JSON.stringify(answers[req.url ?? ''] ?? {}))
+  })
+  const ran = await home.run(`test --index ${server.url}/ada/dev kite`)
+  expect(ran).toMatchObject({ code: 1, err: [expect.stringMatching(/^http\S+kite-1.0.tar.gz has other contents than the index announces: sha256 [0-9a-f]{64}, not 0{64}$/)] })
+  expect(existsSync(ran.out[0]?.replace('using workdir ', '') ?? '/')).toBe(false)
 })
 
 test.each<[string, NodeJS.ProcessEnv, string | undefined]>([

@@ -23,6 +23,8 @@ export interface RunOptions {
   /** Somebody sits there and types `input`. */
   readonly interactive?: boolean
   readonly interrupted?: AbortSignal
+  /** Both outputs are those of a terminal, so wide. */
+  readonly columns?: number
 }
 
 /** A home of its own, in which commands run: in this process, or, for what only a process shows, in one of their own. */
@@ -51,8 +53,8 @@ export class DevpiHome implements AsyncDisposable {
       env: { ...this.#environment, ...options.env },
       cwd: options.cwd ?? this.folder,
       input,
-      terminals: { input: options.interactive === true, out: false, err: false },
-      columns: 80,
+      terminals: { input: options.interactive === true, out: options.columns !== undefined, err: options.columns !== undefined },
+      columns: options.columns ?? 80,
       writeOut: (text) => {
         out += text
         this.#notice(text)
