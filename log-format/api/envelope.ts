@@ -23,6 +23,8 @@ export type ResultType =
   | 'actionlog'
   | 'status'
   | 'changes'
+  | 'why'
+  | 'policysimulation'
 
 /** A reply with data. `message` is for people. */
 export interface ResultEnvelope<R = unknown> {

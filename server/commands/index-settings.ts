@@ -126,11 +126,12 @@ function parseOperation(text: string): { readonly key: string; readonly operator
   return { key: text.slice(0, operator === '=' ? at : at - 1), operator, value: text.slice(at + 1) }
 }
 
-/** The policy that settings would make, read as those of an index are; refuses `invalid` what is no option of it. */
-export function policySettings(raw: RawSettings): PolicySettings {
-  const unknown = Object.entries(raw).filter(([key]) => !Object.hasOwn(POLICY_KEYS, key))
+/** The policy of an index with changes laid over it, where null takes an option away. Refuses `invalid` what is no option of a policy. */
+export function changedPolicy(before: IndexValue, changes: RawSettings): PolicySettings {
+  const unknown = Object.entries(changes).filter(([key]) => !Object.hasOwn(POLICY_KEYS, key))
   if (unknown.length > 0) throw unknownKeys(unknown)
-  return withoutNulls(coerceSettings(raw, 'stage'))
+  const present = Object.entries(before).filter(([key]) => Object.hasOwn(POLICY_KEYS, key))
+  return withoutNulls({ ...Object.fromEntries(present), ...coerceSettings(changes, before.type) })
 }
 
 function appended(key: string, now: JsonValue, item: string, known: Readonly<Record<string, Coerce>>): JsonValue {

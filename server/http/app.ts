@@ -21,6 +21,7 @@ import { indexRoutes } from './routes/indexes.js'
 import { loginRoutes } from './routes/login.js'
 import { metricsRoutes } from './routes/metrics.js'
 import { openApiRoutes } from './routes/openapi.js'
+import { policyRoutes } from './routes/policies.js'
 import { projectRoutes } from './routes/projects.js'
 import { simpleRoutes } from './routes/simple.js'
 import { statusRoutes } from './routes/status.js'
@@ -57,6 +58,7 @@ export function createApp(deps: Deps): Express {
     undoRoutes(deps),
     fileRoutes(deps),
     simple.router,
+    policyRoutes(deps),
     docsRoutes(deps),
     toxresultRoutes(deps),
     versionRoutes(deps),

@@ -1,12 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { IndexRef } from '#server/commands/lookups.js'
-import { indexesHaving, mirrorsAreOpen, shows } from '#server/stages/inherited-stage.js'
+import { readContributions } from '#server/stages/contributions.js'
 import { type Basis, isCurrent, LivePages, type PageParts } from '#server/stages/live-pages.js'
 import { LONGEST_PROJECT_NAME } from '#server/packaging/project-name.js'
-import { snapshotOf } from '#server/stages/live-project.js'
 import type { OpenStage } from '#server/stages/open-stage.js'
-import { applyPolicies, type Contribution, policyHeader } from '#server/stages/policies.js'
-import { readProjectFiles } from '#server/stages/project-files.js'
+import { applyPolicies, policyHeader } from '#server/stages/policies.js'
 import type { Storage } from '#server/storage/storage.js'
 import { etagMatches, PAGE_CACHE_CONTROL, POLICY_HEADER } from './caching.js'
 import { negotiateSimple, SIMPLE_VARY, type SimpleAnswer } from './negotiate.js'
@@ -116,13 +114,7 @@ export class ProjectPages implements Disposable {
     readonly answer: SimpleAnswer
   }): Promise<ProjectPage | undefined> {
     const { stage, project, links, answer } = input
-    const found: Contribution[] = []
-    const having = await indexesHaving(stage, project)
-    const isOpen = mirrorsAreOpen(stage, project, having)
-    for (const { user, index } of having.filter((one) => shows(stage, one, isOpen))) {
-      const files = await readProjectFiles(stage.reader, { user, index, project })
-      if (files !== undefined) found.push({ ref: { user, index }, snapshot: snapshotOf(files) })
-    }
+    const found = await readContributions(stage, project)
     if (found.length === 0) return undefined
     const { contributions, hidden, key } = applyPolicies(stage.policies, project, found)
     const body = renderProjectPage({ ref: stage, project, links, answer, contributions })

@@ -9,6 +9,19 @@ import type { IndexInOrder } from './resolution-order.js'
  * opens it. Else anybody could publish a newer release under the same name.
  */
 
+/** Whether mirrors may add to a project, and why. */
+export interface MirrorsDecision {
+  readonly isOpen: boolean
+  /** Where the whitelists open it, if they do. */
+  readonly openedBy?: IndexInOrder
+  /** The private indexes that have it, as far as they were looked at. */
+  readonly privateOn: readonly IndexInOrder[]
+}
+
+export function mirrorsAreOpen(stage: Pick<OpenStage, 'all' | 'value'>, project: string, having: readonly IndexInOrder[]): boolean {
+  return decideMirrors(stage, project, having).isOpen
+}
+
 /**
  * Whether mirrors may be asked for the project, and add to it. `having` are
  * the indexes of the stage that have it, readable or not. Whitelists are
@@ -16,18 +29,18 @@ import type { IndexInOrder } from './resolution-order.js'
  * for has it; one that names the project as far as it was combined opens it,
  * whatever comes behind.
  */
-export function mirrorsAreOpen(stage: Pick<OpenStage, 'all' | 'value'>, project: string, having: readonly IndexInOrder[]): boolean {
+export function decideMirrors(stage: Pick<OpenStage, 'all' | 'value'>, project: string, having: readonly IndexInOrder[]): MirrorsDecision {
   const inheritance = stage.value.type === 'stage' ? stage.value.mirror_whitelist_inheritance : 'union'
   let whitelist: ReadonlySet<string> | undefined
-  let isPrivate = false
+  const privateOn: IndexInOrder[] = []
   for (const found of stage.all) {
     if (found.value.type !== 'stage') continue
     const own = new Set(found.value.mirror_whitelist)
     whitelist = whitelist === undefined ? own : combine(whitelist, own, inheritance)
-    if (whitelist.has(project) || whitelist.has('*')) return true
-    isPrivate ||= having.includes(found)
+    if (whitelist.has(project) || whitelist.has('*')) return { isOpen: true, openedBy: found, privateOn }
+    if (having.includes(found)) privateOn.push(found)
   }
-  return !isPrivate
+  return { isOpen: privateOn.length === 0, privateOn }
 }
 
 /** The mirrors to be asked for a project: none for a private name, else those that the caller may read. */

@@ -54,6 +54,15 @@ export function stagePolicies(start: IndexRef, order: readonly JudgedIndex[], no
   return { now, list }
 }
 
+/** The policies of a stage if the index itself had these settings instead of its own. */
+export function policiesWith(stage: IndexRef & { readonly all: readonly IndexInOrder[]; readonly policies: StagePolicies | undefined }, settings: PolicySettings, now: number): StagePolicies | undefined {
+  const { user, index, all, policies } = stage
+  const others = (policies?.list ?? []).filter((policy) => indexName(policy) !== indexName(stage))
+  const own = hasPolicy(settings) ? [{ user, index, settings, covers: new Set(all.map(indexName)), isReadable: true }] : []
+  const list = [...own, ...others]
+  return list.length === 0 ? undefined : { now, list }
+}
+
 /** A rule that hides a file, and whose it is. */
 export interface AppliedRule extends Rule {
   readonly policy: StagePolicy

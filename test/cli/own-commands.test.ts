@@ -121,3 +121,21 @@ test('files are compared with those of the index', async () => {
   expect(await home.run('verify missing.whl')).toMatchObject({ code: 1, err: ['path does not exist: missing.whl'] })
   expect(await home.run('verify')).toMatchObject({ code: 2 })
 })
+
+test('a page is explained, and a policy tried before it is set', async () => {
+  await begin('eve')
+  expect(await home.succeed('why Kite')).toEqual([
+    'eve/dev shown: 2 files, 2 shown, 0 hidden, 0 with a name taken before (eve/dev has it)',
+    'mirrors are closed: there is no mirror among the bases',
+    'kite: 2 files of 2 versions, the newest is 1.1',
+  ])
+  const rule = 'constraints=kite<1.1,!leftpad'
+  const file = '  kite-1.1-py3-none-any.whl of eve/dev hidden by constraints=kite<1.1 of eve/dev'
+  expect(await home.succeed(['policy', 'simulate', rule, '-v'])).toEqual(['kite: 1 of 2 files hidden, newest 1.1 -> 1.0', file, '1 of 2 files in 1 projects would be hidden'])
+  expect(await home.succeed(['policy', 'simulate', rule, 'other'])).toEqual(['0 of 0 files in 1 projects would be hidden'])
+  await home.succeed(['index', 'dev', rule])
+  expect((await home.succeed('why kite')).slice(2)).toEqual(['kite: 1 files of 1 versions, the newest is 1.0', file])
+  expect((await home.run('policy simulate constraints= --json')).json).toMatchObject({ projects: [{ project: 'kite', shows: 1 }], looked: { projects: 1 } })
+  expect(await home.run('policy simulate kite')).toMatchObject({ code: 2 })
+  expect(await home.run('policy simulate min_release_age=7')).toMatchObject({ code: 1, err: [expect.stringContaining('POST'), expect.stringContaining('duration such as 7d')] })
+})

@@ -264,3 +264,123 @@ test('settings come as texts and operations, too, and are read back as they are 
   await setting(at, ['constraints-=', 'freeze_at-=', 'min_release_age-=', 'policy_exemptions-='])
   expect(Object.keys(((await (await alice.get(`/${at}?no_projects`)).json()) as { result: object }).result)).not.toContain('freeze_at')
 })
+
+interface Why {
+  readonly asked: readonly { readonly index: string; readonly decision: string; readonly [field: string]: unknown }[]
+  readonly [field: string]: unknown
+}
+
+async function why(at: string, project: string, user?: TestUser): Promise<Why> {
+  const reply = await (user ?? server).fetch(`/${at}/+why/${project}`, { headers: JSON_ONLY })
+  return ((await ok(Promise.resolve(reply))).json() as Promise<{ result: Why }>).then(({ result }) => result)
+}
+
+describe('+why', () => {
+  test('says of each index in resolution order what it has and what became of it', async () => {
+    const { index: base } = await releases('why-base', [wheel('demo', '1.0'), wheel('demo', '2.0')], { constraints: ['demo<2'] })
+    const at = await index('why-top', { bases: [base, 'alice/mirror'] })
+    await ok(alice.upload(at, wheel('demo', '1.0', { padding: 5 })))
+    const asked = upstream.asked.length
+    expect(await why(at, 'Demo')).toEqual({
+      index: at,
+      project: 'demo',
+      asked: [
+        { index: at, type: 'stage', decision: 'shown', reason: `${at} has it`, files: 1, versions: ['1.0'], shown: 1, hidden: 0, outranked: 0 },
+        { index: base, type: 'stage', decision: 'shown', reason: `${base} has it`, files: 2, versions: ['1.0', '2.0'], shown: 0, hidden: 1, outranked: 1 },
+        { index: 'alice/mirror', type: 'mirror', decision: 'shadowed', reason: 'alice/mirror is a mirror, and its upstream was not asked: the name is private', shown: 0, hidden: 0, outranked: 0 },
+      ],
+      mirrors: { open: false, reason: `${at} and ${base} has demo, and no whitelist opens it` },
+      sees: { files: 1, versions: ['1.0'], newest: '1.0' },
+      hidden: [{ file: 'demo-2.0-py3-none-any.whl', version: '2.0', index: base, rules: [{ option: 'constraints', index: base, value: 'demo<2' }] }],
+      hiddenCount: 1,
+    })
+    expect(upstream.asked).toHaveLength(asked)
+    expect(await why(at, 'nothing-here')).toMatchObject({ mirrors: { open: true }, sees: { files: 0, newest: null } })
+    expect(upstream.count('/simple/nothing-here/')).toBe(1)
+  })
+
+  test('says when an age lifts, what a whitelist opened, and that an upstream fails', async () => {
+    const at = await index('why-open', { bases: ['alice/mirror'], min_release_age: '2d', mirror_whitelist: ['opened'] })
+    await ok(alice.upload(at, wheel('opened', '1.0')))
+    upstream.project('opened', [mirrored('opened-3.0.zip', time - 9 * DAY)])
+    const until = new Date(time + 2 * DAY).toISOString()
+    expect(await why(at, 'opened')).toMatchObject({
+      asked: [{ decision: 'shown', hidden: 1 }, { decision: 'shown', shown: 1 }],
+      mirrors: { open: true, reason: `the whitelist as far as ${at} opens opened` },
+      sees: { versions: ['3.0'] },
+      hidden: [{ file: 'opened-1.0-py3-none-any.whl', until, rules: [{ until, value: '2d' }] }],
+    })
+    upstream.on('/simple/broken/', (_request, response) => void response.writeHead(500).end())
+    expect(await why(at, 'broken')).toMatchObject({ asked: [{ decision: 'absent' }, { decision: 'failed', reason: expect.stringContaining('nothing is stored of it') as string }] })
+  })
+
+  test('keeps what the caller may not read for itself', async () => {
+    const secret = await index('why-secret', { acl_read: ['alice'], constraints: ['!demo'] })
+    const { index: far } = await releases('why-far', [wheel('demo', '1.0')])
+    await setting(secret, { bases: [far] })
+    await ok(alice.upload(secret, wheel('closed', '1.0')))
+    const at = await index('why-open-top', { bases: [secret, 'alice/mirror'] })
+    const demo = await why(at, 'demo')
+    expect(demo).toMatchObject({ asked: [{ index: at }, { index: far, hidden: 1 }, { decision: 'shadowed' }], hidden: [{ index: far, rules: [{ option: 'constraints' }] }] })
+    for (const project of ['demo', 'closed']) expect(JSON.stringify(await why(at, project))).not.toContain('secret')
+    expect(await why(at, 'closed')).toMatchObject({ mirrors: { open: false, reason: 'an index that you may not read has closed, and no whitelist opens it' } })
+    expect((await server.fetch(`/${secret}/+why/demo`, { headers: JSON_ONLY })).status).toBe(401)
+    expect(JSON.stringify(await why(at, 'demo', alice))).toContain('!demo')
+  })
+
+  test.each([['/alice/none/+why/demo', 404], [`/alice/mirror/+why/${'a'.repeat(300)}`, 400], ['/alice/mirror/+why/-a', 400], ['/alice/mirror/+why/', 404]])('%s is %d', async (path, status) => {
+    expect((await server.fetch(path, { headers: JSON_ONLY })).status).toBe(status)
+  })
+})
+
+describe('a simulation', () => {
+  test('tells what a policy would take off pages, and what it would put back', async () => {
+    const { index: at } = await releases('simulated', [wheel('demo', '1.0'), wheel('demo', '2.0')], { constraints: ['demo<2'] })
+    const bare = await index('simulated-top', { bases: [at] })
+    await ok(alice.upload(bare, wheel('other', '1.0')))
+    const head = server.head()
+    const simulate = async (on: string, body: object): Promise<unknown> => ((await (await ok(alice.post(`/${on}/+policy-simulate`, body))).json()) as { result: unknown }).result
+    expect(await simulate(at, { constraints: ['demo>=2'] })).toEqual({
+      projects: [
+        {
+          project: 'demo',
+          files: 1,
+          hides: 1,
+          shows: 1,
+          newest: { now: '1.0', then: '2.0' },
+          hidden: [{ file: 'demo-1.0-py3-none-any.whl', version: '1.0', index: at, rules: [{ option: 'constraints', index: at, value: 'demo>=2' }] }],
+        },
+      ],
+      looked: { projects: 1, files: 2, hides: 1 },
+      next: null,
+    })
+    expect(await simulate(at, { constraints: null })).toMatchObject({ projects: [{ hides: 0, shows: 1 }] })
+    expect(await simulate(at, {})).toMatchObject({ projects: [], looked: { projects: 1 } })
+    expect(await simulate(bare, { min_release_age: '1d' })).toMatchObject({ projects: [{ project: 'demo', hides: 1 }, { project: 'other', hides: 1 }] })
+    expect(await simulate(bare, { min_release_age: '1d', after: 'demo' })).toMatchObject({ projects: [{ project: 'other' }] })
+    expect(await simulate(bare, { min_release_age: '1d', projects: ['Demo', 'unknown'] })).toMatchObject({ projects: [{ project: 'demo' }], looked: { projects: 2 } })
+    expect(server.head()).toBe(head)
+  })
+
+  test('ends in time and goes on where it was', async () => {
+    const at = await index('simulated-many', {})
+    for (let count = 0; count < 3; count += 1) await ok(alice.upload(at, wheel(`many${count}`, '1.0')))
+    const projects = Array.from({ length: 600 }, (_, count) => `many${count}`)
+    const first = (await (await alice.post(`/${at}/+policy-simulate`, { constraints: ['!*'], projects })).json()) as { result: { next: string; looked: object } }
+    expect(first.result).toMatchObject({ looked: { projects: 500 }, projects: [{ project: 'many0' }, { project: 'many1' }, { project: 'many2' }] })
+    const second = (await (await alice.post(`/${at}/+policy-simulate`, { constraints: ['!*'], projects, after: first.result.next })).json()) as { result: object }
+    expect(second.result).toMatchObject({ looked: { projects: 100 }, next: null })
+  })
+
+  test.each<[object, number]>([
+    [{ min_release_age: '7' }, 400],
+    [{ volatile: true }, 400],
+    [{ projects: 'demo' }, 400],
+    [{ projects: Array.from({ length: 1001 }, (_, at) => `a${at}`) }, 400],
+    [{ projects: ['-a'] }, 400],
+    [{ after: 5 }, 400],
+  ])('refused: %j', async (body, status) => {
+    const reply = await alice.post('/alice/mirror/+policy-simulate', body)
+    expect([reply.status, ((await reply.json()) as { message: string }).message.length > 10]).toEqual([status, true])
+  })
+})

@@ -6,6 +6,7 @@ import { files } from './files.js'
 import { groups } from './groups.js'
 import { indexes } from './indexes.js'
 import { logins } from './logins.js'
+import { policies } from './policies.js'
 import { projects } from './projects.js'
 import { pushes } from './pushes.js'
 import { server } from './server.js'
@@ -19,7 +20,7 @@ import { users } from './users.js'
  * `/+openapi.json` and `docs/api.md` are made from it, and a test holds it
  * against the router: a route that is not described here does not pass.
  */
-export const NOUNS: readonly Noun[] = [logins, users, groups, tokens, indexes, uploads, pushes, projects, files, simple, docs, changes, blobs, server]
+export const NOUNS: readonly Noun[] = [logins, users, groups, tokens, indexes, uploads, pushes, projects, files, simple, policies, docs, changes, blobs, server]
 
 export const OPERATIONS: readonly Operation[] = NOUNS.flatMap(({ operations }) => operations)
 
