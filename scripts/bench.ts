@@ -8,6 +8,7 @@ import { benchCli } from './bench-parts/cli.js'
 import { benchColdPages } from './bench-parts/cold-pages.js'
 import { benchFiles } from './bench-parts/files.js'
 import { benchLog } from './bench-parts/log.js'
+import { benchMirrorList } from './bench-parts/mirror-list.js'
 import { benchMirrors } from './bench-parts/mirrors.js'
 import type { BenchOptions, Row } from './bench-parts/row.js'
 import { benchLogSize, benchUploads } from './bench-parts/uploads.js'
@@ -15,6 +16,7 @@ import { benchLogSize, benchUploads } from './bench-parts/uploads.js'
 const PARTS: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]>>> = {
   'cached-pages': benchCachedPages,
   'cold-pages': benchColdPages,
+  'mirror-list': benchMirrorList,
   files: benchFiles,
   mirrors: benchMirrors,
   uploads: benchUploads,

@@ -1,5 +1,6 @@
 import type { Refusal } from '#log-format/api/refusal.js'
 import { indexName } from '#server/commands/lookups.js'
+import type { UpstreamNames } from '#server/stages/listed-names.js'
 import { mirrorsToAsk } from '#server/stages/inherited-stage.js'
 import type { OpenStage } from '#server/stages/open-stage.js'
 import { asMirror, type Freshness } from '#server/stages/refresh-mirror.js'
@@ -33,6 +34,32 @@ export async function askUpstreams(deps: Deps, stage: OpenStage, project: string
     freshUntil = Math.min(freshUntil, state === undefined || state.kind === 'failed' ? 0 : state.until)
   }
   return { freshUntil, failure }
+}
+
+/** What the upstreams of a stage list, as far as it can be had. */
+export interface UpstreamLists {
+  readonly names: UpstreamNames
+  /** Digests of the lists. */
+  readonly digests: readonly string[]
+  /** Why one of them may be stale or is missing. */
+  readonly failure: Refusal | undefined
+}
+
+/** Finds the lists of the mirrors of a stage. Refuses `upstream-failed` where the stage is a mirror itself, and nothing is known of its list. */
+export async function askForLists(deps: Deps, stage: OpenStage): Promise<UpstreamLists> {
+  const names = new Map<string, () => AsyncGenerator<readonly string[]>>()
+  const digests: string[] = []
+  let failure: Refusal | undefined
+  const mirrors = stage.order.flatMap((found) => asMirror(found) ?? [])
+  const states = await Promise.all(mirrors.map((mirror) => deps.mirrorNames.ensure(mirror)))
+  for (const [at, { list, failure: fault }] of states.entries()) {
+    const mirror = mirrors[at]
+    failure ??= fault
+    digests.push(list?.digest ?? '')
+    if (mirror !== undefined && list !== undefined) names.set(indexName(mirror), () => deps.mirrorNames.read(list))
+  }
+  if (failure !== undefined && names.size === 0 && stage.value.type === 'mirror') throw failure
+  return { names, digests, failure }
 }
 
 /** Has every mirror of a stage that may be asked for the project ask anew. Refuses `upstream-failed` when one fails. */

@@ -5,6 +5,7 @@ import type { NodeTokens } from '#server/auth/node-token.js'
 import { type AccessPolicy, actorOf, type Caller } from '#server/auth/caller.js'
 import type { PasswordHasher } from '#server/auth/passwords.js'
 import type { DiskBlobs } from '#server/storage/disk-blobs.js'
+import type { MirrorNames } from '#server/stages/mirror-names.js'
 import type { MirrorRefresher } from '#server/stages/refresh-mirror.js'
 import type { BlobFetches } from '#server/replication/blob-fetches.js'
 import type { Feed } from '#server/replication/feed.js'
@@ -78,6 +79,7 @@ export interface Deps {
   /** Where releases may be sent. */
   readonly targetHosts: TargetHosts
   readonly mirrors: MirrorRefresher
+  readonly mirrorNames: MirrorNames
   readonly downloads: FileDownloads
   /** On a replica: where contents come from that are not here yet. */
   readonly fetches?: BlobFetches

@@ -1,41 +1,27 @@
 import type { ServerResponse } from 'node:http'
-import { once } from 'node:events'
-import { keys } from '#log-format/keys.js'
 import { CLOSE_LIST_HTML, openListHtml, renderProjectLine } from '#server/packaging/simple-html.js'
 import { CLOSE_LIST_JSON, JSON_SEPARATOR, openListJson, renderNameJson } from '#server/packaging/simple-json.js'
 import type { OpenStage } from '#server/stages/open-stage.js'
-import { compareTexts } from '#server/stages/project-files.js'
+import { listedNames, type UpstreamNames } from '#server/stages/listed-names.js'
 
 /** Characters written at a time. */
 const PORTION = 64 * 1024
 
-/** Names of all projects on the indexes of a stage, each once, in order. */
-export async function* projectNames(stage: OpenStage): AsyncGenerator<string> {
-  const walks = stage.order
-    .map(({ user, index }) => stage.reader.scan(keys.project.under(user, index))[Symbol.asyncIterator]())
-  try {
-    const heads = await Promise.all(walks.map(nextName))
-    for (;;) {
-      const least = heads.reduce((a, b) => (a === undefined || (b !== undefined && compareTexts(b, a) < 0) ? b : a), undefined)
-      if (least === undefined) return
-      yield least
-      for (const [at, walk] of walks.entries()) {
-        if (heads[at] === least) heads[at] = await nextName(walk)
-      }
-    }
-  } finally {
-    for (const walk of walks) await walk.return?.()
-  }
-}
-
 /** Writes the list as it is read, no faster than the client takes it. The head of the reply was sent before. */
-export async function streamProjectList(response: ServerResponse, stage: OpenStage, spelling: 'html' | 'json'): Promise<void> {
+export async function streamProjectList(
+  response: ServerResponse,
+  stage: OpenStage,
+  { spelling, upstreams }: { readonly spelling: 'html' | 'json'; readonly upstreams: UpstreamNames },
+): Promise<void> {
   const isJson = spelling === 'json'
+  const render = isJson ? renderNameJson : renderProjectLine
   let portion = isJson ? openListJson() : openListHtml(`${stage.user}/${stage.index}: simple list (including inherited indices)`)
   let separator = ''
-  for await (const name of projectNames(stage)) {
-    portion += separator + (isJson ? renderNameJson(name) : renderProjectLine(name))
-    if (isJson) separator = JSON_SEPARATOR
+  for await (const names of listedNames(stage, upstreams)) {
+    for (const name of names) {
+      portion += separator + render(name)
+      if (isJson) separator = JSON_SEPARATOR
+    }
     if (portion.length < PORTION) continue
     if (!(await write(response, portion))) return
     portion = ''
@@ -47,11 +33,20 @@ export async function streamProjectList(response: ServerResponse, stage: OpenSta
 async function write(response: ServerResponse, text: string): Promise<boolean> {
   if (response.destroyed) return false
   if (response.write(text)) return true
-  await Promise.race([once(response, 'drain'), once(response, 'close')])
+  await drained(response)
   return !response.destroyed
 }
 
-async function nextName(walk: AsyncIterator<{ readonly segments: readonly string[] }>): Promise<string | undefined> {
-  const step = await walk.next()
-  return step.done === true ? undefined : step.value.segments[2]
+/** Resolves when the socket takes more, or the client is gone. */
+function drained(res: ServerResponse): Promise<void> {
+  if (res.destroyed) return Promise.resolve()
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      res.off('drain', settle)
+      res.off('close', settle)
+      resolve()
+    }
+    res.on('drain', settle)
+    res.on('close', settle)
+  })
 }

@@ -124,13 +124,13 @@ export class ProjectPages implements Disposable {
   }
 
   /**
-   * The ETag of the list of a stage's projects at the serial of its reader;
-   * `outdated` when something it rests on has changed since.
+   * The ETag of the list of a stage's projects at the serial of its reader,
+   * with what `lists` names of upstreams; `outdated` when something it rests on has changed since.
    */
-  async listEtag(stage: OpenStage, answer: SimpleAnswer): Promise<{ readonly etag: string } | 'outdated'> {
+  async listEtag(stage: OpenStage, answer: SimpleAnswer, lists: readonly string[]): Promise<{ readonly etag: string } | 'outdated'> {
     const { cells, serials } = await this.#live.listBasis(stage)
     if (serials.some((serial) => serial > stage.reader.serial)) return 'outdated'
-    return { etag: this.#etag(answer, ['list', nameOf(stage), ...cells.map(({ scope }) => scope), ...serials]) }
+    return { etag: this.#etag(answer, ['list', nameOf(stage), ...cells.map(({ scope }) => scope), ...serials, ...stage.order.map(nameOf), ...lists]) }
   }
 
   /** The ETag of the list as it was at the serial of the stage's reader: what may be read of it now is what can change. */

@@ -24,7 +24,7 @@ export function parseProjectHtml(text: string): LinkedFiles {
   const parser = new Parser({
     onopentag: (name, attributes) => {
       if (name === 'base') base ??= attributes['href']
-      if (name === 'meta' && attributes['name'] === 'pypi:repository-version') checkVersion(attributes['content'] ?? '')
+      if (name === 'meta' && attributes['name'] === 'pypi:repository-version') checkRepositoryVersion(attributes['content'] ?? '')
       if (name !== 'a') return
       const file = fileOf(attributes)
       if (file === undefined) return
@@ -95,7 +95,7 @@ function shortText(text: string | undefined): string | undefined {
 }
 
 /** PEP 629: only another major number would be misread. */
-function checkVersion(stated: string): void {
+export function checkRepositoryVersion(stated: string): void {
   if (!/^1\.[0-9]+$/.test(stated)) throw unusable(`has version ${JSON.stringify(stated.slice(0, 20))} of the simple API, not 1.x`)
 }
 

@@ -41,11 +41,16 @@ export function parseListJson(text: string): ProjectList {
   const projects = requireArray(page['projects'], 'projects', PAGE_LIMITS.projects)
   return {
     projects: projects.flatMap((project, at) => {
-      const name = parseName(requireObject(project, `projects[${at}]`)['name'], `projects[${at}].name`)
+      const name = parseListItem(project, `projects[${at}]`)
       return name === undefined ? [] : [{ name }]
     }),
     ...parseLastSerial(page['meta']),
   }
+}
+
+/** The name of one project of a list, in normal form; undefined for one that PEP 508 does not allow. */
+export function parseListItem(project: unknown, at: string): string | undefined {
+  return parseName(requireObject(project, at)['name'], `${at}.name`)
 }
 
 type Fields = Readonly<Record<string, unknown>>

@@ -28,10 +28,12 @@ import { outsideUrls } from '#server/http/urls.js'
 import type { Follower, FollowerTimes } from '#server/replication/follower.js'
 import { Feed } from '#server/replication/feed.js'
 import { ReplicaTable } from '#server/replication/replica-table.js'
+import { NameLists } from '#server/storage/name-lists.js'
 import { DiskBlobs } from '#server/storage/disk-blobs.js'
 import type { Storage } from '#server/storage/storage.js'
 import type { SweepCounts } from '#server/storage/sweep.js'
 import { secretNames } from '#server/storage/vault.js'
+import { MirrorNames } from '#server/stages/mirror-names.js'
 import { MirrorRefresher } from '#server/stages/refresh-mirror.js'
 import { UpstreamClient } from '#server/upstream/client.js'
 import { FileDownloads } from '#server/upstream/file-download.js'
@@ -107,8 +109,11 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const streams = new ChangeStreams()
   const feed = new Feed({ storage, now, ...surroundings.feed })
   const upstream = stack.use(new UpstreamClient({ hosts: new TargetHosts(config.privateUpstreams, '--allow-private-upstream'), userAgent: `devpi-server/${node.serverVersion}`, now, idleTimeoutMs: upstreamTimeoutMs }))
+  const lists = new NameLists(join(config.serverDir, 'mirror-names'))
   const onFault = (fault: unknown): void => { logger.error({ err: fault }, 'what an upstream has could not be stored') }
   const mirrors = stack.use(new MirrorRefresher({ storage, client: upstream, now, newRequestId, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
+  const mirrorNames = stack.use(new MirrorNames({ storage, client: upstream, lists, now, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
+  await mirrorNames.sweep()
   const downloads = stack.use(new FileDownloads({ client: upstream, store: blobs, maxBytes: config.maxRequestBodyBytes }))
   let swept: SweepCounts | undefined
   const address = { port: config.port }
@@ -146,6 +151,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     limits: { maxUploadBytes: config.maxRequestBodyBytes, idleTimeoutMs },
     targetHosts: new TargetHosts(config.pushHosts),
     mirrors,
+    mirrorNames,
     downloads,
     facts: () => factsOf(config, address.port),
     reportFault: (error, context) => {

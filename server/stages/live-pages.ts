@@ -58,10 +58,10 @@ export class LivePages implements Disposable {
     }
   }
 
-  /** What the list of project names of a stage rests on. */
+  /** What the list of project names of a stage rests on, as far as the log tells of it. */
   async listBasis(stage: OpenStage): Promise<Basis> {
     const settings = await this.#cells(stage.visited.map(({ user, index }) => scopes.settings(user, index)))
-    const lists = await this.#cells(stage.order.map(({ user, index }) => scopes.projects(user, index)))
+    const lists = await this.#cells(stage.all.map(({ user, index }) => scopes.projects(user, index)))
     return basisOf([...settings, ...lists])
   }
 

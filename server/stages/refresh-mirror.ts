@@ -78,7 +78,7 @@ export class MirrorRefresher implements AsyncDisposable {
     const failure = this.#failures.get(nameOf(mirror, project))
     if (failure !== undefined && failure.until > now()) return { kind: 'failed', refusal: failure.refusal }
     const { coldWaitMs, staleWaitMs } = this.#limits
-    return withinTime(this.#refresh(mirror, project, isKnown), isKnown ? staleWaitMs : coldWaitMs, mirror)
+    return withinTime(this.#refresh(mirror, project, isKnown), isKnown ? staleWaitMs : coldWaitMs, () => ({ kind: 'failed', refusal: takesTooLong(mirror) }))
   }
 
   /** Forgets how fresh the project is and asks the upstream for all of it. */
@@ -192,17 +192,20 @@ function ofUpstream(refusal: Refusal): Refusal {
   return refusal.kind === 'too-large' ? new Refusal('upstream-failed', refusal.message, { cause: refusal }) : refusal
 }
 
-async function withinTime(refresh: Promise<Freshness>, waitMs: number, mirror: AskedMirror): Promise<Freshness> {
+/** What comes of the work, or `late` instead when it takes longer. */
+export async function withinTime<T>(work: Promise<T>, waitMs: number, late: () => T): Promise<T> {
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<Freshness>((resolve) => {
-    timer = setTimeout(() => {
-      const refusal = new Refusal('upstream-failed', `the upstream of ${indexName(mirror)} takes too long to answer; try again in a moment`)
-      resolve({ kind: 'failed', refusal })
-    }, waitMs)
+  const timeout = new Promise<T>((resolve) => {
+    timer = setTimeout(() => { resolve(late()) }, waitMs)
   })
   try {
-    return await Promise.race([refresh, late])
+    return await Promise.race([work, timeout])
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** The refusal of an upstream that others wait for, too. */
+export function takesTooLong(mirror: AskedMirror): Refusal {
+  return new Refusal('upstream-failed', `the upstream of ${indexName(mirror)} takes too long to answer; try again in a moment`)
 }

@@ -67,7 +67,8 @@ export class PageReader {
   }
 }
 
-function unpack(body: IncomingMessage, encoding: string): Readable | undefined {
+/** The body as it was before it was encoded; undefined for an encoding that nobody asked for. */
+export function unpack(body: IncomingMessage, encoding: string): Readable | undefined {
   const unpacker =
     encoding === 'gzip' || encoding === 'x-gzip' ? createGunzip() : encoding === 'br' ? createBrotliDecompress() : encoding === 'deflate' ? createInflate() : undefined
   if (unpacker === undefined) return encoding === 'identity' ? body : undefined

@@ -1,7 +1,7 @@
 import { Refusal } from '#log-format/api/refusal.js'
 import { parseSimpleJson } from '#server/packaging/simple-json-parser.js'
 import type { SimpleFile } from '#server/packaging/simple-page.js'
-import type { Upstream, UpstreamClient } from './client.js'
+import type { Upstream, UpstreamClient, UpstreamReply } from './client.js'
 
 /** What makes a page cheap to ask for again, as the upstream gave it. */
 export interface PageValidators {
@@ -15,8 +15,8 @@ export type FetchedPage =
   | { readonly kind: 'not-modified' }
   | { readonly kind: 'absent' }
 
-const JSON_TYPE = 'application/vnd.pypi.simple.v1+json'
-const ACCEPT = `${JSON_TYPE}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01`
+const SIMPLE_JSON_TYPE = 'application/vnd.pypi.simple.v1+json'
+const ACCEPT = `${SIMPLE_JSON_TYPE}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01`
 /** A validator is sent back as it came; a longer one is not worth its room. */
 const MOST_VALIDATOR_LENGTH = 500
 
@@ -26,13 +26,7 @@ export async function fetchProjectPage(
   input: { readonly upstream: Upstream; readonly project: string; readonly validators: PageValidators; readonly signal: AbortSignal },
 ): Promise<FetchedPage> {
   const { upstream, project, validators, signal } = input
-  const headers = {
-    accept: ACCEPT,
-    'accept-encoding': 'gzip, br',
-    ...(validators.etag !== undefined && { 'if-none-match': validators.etag }),
-    ...(validators.lastModified !== undefined && { 'if-modified-since': validators.lastModified }),
-  }
-  const reply = await client.open({ upstream, url: new URL(`${project}/`, upstream.url), headers, signal })
+  const reply = await client.open({ upstream, url: new URL(`${project}/`, upstream.url), headers: askingHeaders(validators), signal })
   if (reply.status !== 200) {
     reply.body.destroy()
     if (reply.status === 304 && Object.keys(validators).length > 0) return { kind: 'not-modified' }
@@ -40,12 +34,31 @@ export async function fetchProjectPage(
     throw new Refusal('upstream-failed', `${reply.url.host} answered ${reply.status} for the page of ${project}`)
   }
   const text = await client.pages.read(reply)
-  const [type = ''] = (reply.headers['content-type'] ?? '').split(';', 1)
   return {
     kind: 'page',
-    files: type.trim().toLowerCase() === JSON_TYPE ? parseJson(text, reply.url) : await parseHtml(text, reply.url),
-    validators: { ...validator('etag', reply.headers.etag), ...validator('lastModified', reply.headers['last-modified']) },
+    files: isSimpleJson(reply) ? parseJson(text, reply.url) : await parseHtml(text, reply.url),
+    validators: validatorsOf(reply),
   }
+}
+
+/** What a request for a page says of itself. */
+export function askingHeaders({ etag, lastModified }: PageValidators): Readonly<Record<string, string>> {
+  return {
+    accept: ACCEPT,
+    'accept-encoding': 'gzip, br',
+    ...(etag !== undefined && { 'if-none-match': etag }),
+    ...(lastModified !== undefined && { 'if-modified-since': lastModified }),
+  }
+}
+
+/** Whether a page came as JSON; whatever else it is called, it is read as HTML. */
+export function isSimpleJson({ headers }: Pick<UpstreamReply, 'headers'>): boolean {
+  const [type = ''] = (headers['content-type'] ?? '').split(';', 1)
+  return type.trim().toLowerCase() === SIMPLE_JSON_TYPE
+}
+
+export function validatorsOf({ headers }: Pick<UpstreamReply, 'headers'>): PageValidators {
+  return { ...validator('etag', headers.etag), ...validator('lastModified', headers['last-modified']) }
 }
 
 function parseJson(text: string, page: URL): SimpleFile[] {

@@ -35,6 +35,8 @@ import { ReplicaTable } from '#server/replication/replica-table.js'
 import { DiskBlobs } from '#server/storage/disk-blobs.js'
 import { Storage } from '#server/storage/storage.js'
 import { secretNames } from '#server/storage/vault.js'
+import { NameLists } from '#server/storage/name-lists.js'
+import { MirrorNames } from '#server/stages/mirror-names.js'
 import { MirrorRefresher } from '#server/stages/refresh-mirror.js'
 import { UpstreamClient } from '#server/upstream/client.js'
 import { FileDownloads } from '#server/upstream/file-download.js'
@@ -179,6 +181,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     limits: { maxUploadBytes: 4_000_000, idleTimeoutMs: 10_000, ...limits },
     targetHosts: new TargetHosts([]),
     mirrors: new MirrorRefresher({ storage, client: upstream, now: () => 0, newRequestId: () => 'r', onFault: (fault) => { throw fault } }),
+    mirrorNames: new MirrorNames({ storage, client: upstream, lists: new NameLists(''), now: () => 0, onFault: (fault) => { throw fault } }),
     downloads: new FileDownloads({ client: upstream, store: blobs, maxBytes: 0 }),
     facts: () => ({ serverdir: '', host: '', port: 0, outsideUrl: undefined, serverCode: '' }),
     reportFault: (error) => faults.push(error),

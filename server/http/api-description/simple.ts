@@ -11,7 +11,7 @@ function page(shape: string): Pick<Operation, 'method' | 'asks' | 'changes' | 'r
     { status: 302, text: 'To the address with a slash behind it, or with the project in its normal spelling.' },
     { status: 304, text: 'The page is the one that `If-None-Match` names.' },
   ]
-  return { method: 'GET', asks: ['read'], changes: false, replies, refuses: { 'upstream-failed': 'Nothing is known here of the project, and the upstream of a mirror could not be asked.' } }
+  return { method: 'GET', asks: ['read'], changes: false, replies, refuses: { 'upstream-failed': 'Nothing is known here of the project, or of the list of a mirror, and its upstream could not be asked.' } }
 }
 
 export const simple: Noun = {
@@ -23,6 +23,7 @@ export const simple: Noun = {
       path: '/{user}/{index}/+simple/',
       alsoAt: ['/{user}/{index}/simple/'],
       title: 'All projects of an index',
+      text: 'With those that the upstreams of its mirrors list.',
       ...page('SimpleList'),
     },
     {

@@ -4,7 +4,7 @@ import type { Serial } from '#log-format/serial.js'
 import { type IndexRef, indexName, type ProjectRef } from '#server/commands/lookups.js'
 import { type OpenStage, openStage } from '#server/stages/open-stage.js'
 import { callerOf } from '../authenticate.js'
-import { type AskedMirrors, askUpstreams, renewUpstreams, type UpstreamsState } from '../ask-upstreams.js'
+import { askForLists, type AskedMirrors, askUpstreams, renewUpstreams, type UpstreamLists, type UpstreamsState } from '../ask-upstreams.js'
 import { etagMatches, PAGE_CACHE_CONTROL, POLICY_HEADER, stalePageHeaders } from '../caching.js'
 import type { Deps } from '../deps.js'
 import { mount } from '../methods.js'
@@ -86,15 +86,19 @@ function folderOf(req: Request): string[] {
 
 async function sendList(deps: Deps, req: Request, res: Response, serial: Serial | undefined): Promise<void> {
   const answer = negotiate(req)
-  const { stage, result } = await withStage(deps, req, indexPath(req.params), serial, (opened) =>
-    serial === undefined ? deps.pages.listEtag(opened, answer) : Promise.resolve(deps.pages.pastListEtag(opened, answer)),
-  )
+  let upstreams: UpstreamLists = { names: new Map(), digests: [], failure: undefined }
+  const { stage, result } = await withStage(deps, req, indexPath(req.params), serial, async (opened) => {
+    if (serial !== undefined) return deps.pages.pastListEtag(opened, answer)
+    upstreams = await askForLists(deps, opened)
+    return deps.pages.listEtag(opened, answer, upstreams.digests)
+  })
   const { etag } = result
   setPageHeaders(res, stage, { etag, contentType: answer.contentType })
+  if (upstreams.failure !== undefined) setHeaders(res, stalePageHeaders(deps.now()))
   if (etagMatches(req.headers['if-none-match'], etag)) return void res.status(304).end()
   res.status(200)
   if (req.method === 'HEAD') return void res.end()
-  await streamProjectList(res, stage, answer.spelling === 'json' ? 'json' : 'html')
+  await streamProjectList(res, stage, { spelling: answer.spelling === 'json' ? 'json' : 'html', upstreams: upstreams.names })
 }
 
 async function sendPage(deps: Deps, req: Request, res: Response, serial: Serial | undefined): Promise<void> {

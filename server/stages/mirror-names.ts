@@ -1,0 +1,164 @@
+import { createHash } from 'node:crypto'
+import { Refusal } from '#log-format/api/refusal.js'
+import { keys } from '#log-format/keys.js'
+import type { JsonValue } from '#log-format/values.js'
+import { RecentMap } from '#server/auth/recent-map.js'
+import { indexName } from '#server/commands/lookups.js'
+import type { AskedMirror } from '#server/commands/mirrors.js'
+import type { NameListRef, NameLists } from '#server/storage/name-lists.js'
+import { fetchNameList } from '#server/upstream/name-list.js'
+import type { PageValidators } from '#server/upstream/project-page.js'
+import { type MirrorRefresherInput, takesTooLong, upstreamOf, withinTime } from './refresh-mirror.js'
+
+/** What is known of the names of an upstream. */
+export interface NamesState {
+  /** Undefined where none was ever stored. */
+  readonly list: NameListRef | undefined
+  /** Why it may be stale or is missing. */
+  readonly failure: Refusal | undefined
+}
+
+export interface MirrorNamesInput extends Omit<MirrorRefresherInput, 'limits' | 'newRequestId'> {
+  readonly lists: NameLists
+  readonly limits?: Partial<NamesLimits>
+}
+
+export interface NamesLimits {
+  /** How long a list is fresh, where its index does not say. */
+  readonly expiryMs: number
+  /** How long it is believed at most that the upstream fails. */
+  readonly failedMs: number
+  /** How long somebody waits who has nothing yet, and who could have something stale instead. */
+  readonly coldWaitMs: number
+  readonly staleWaitMs: number
+  /** How long fetching goes on at most. */
+  readonly fetchMs: number
+}
+
+const LIMITS: NamesLimits = { expiryMs: 1_800_000, failedMs: 3000, coldWaitMs: 30_000, staleWaitMs: 1500, fetchMs: 300_000 }
+
+/** Each holds its names in memory until they are sorted. */
+const MOST_AT_ONCE = 4
+const MOST_FAILURES = 1000
+
+/** What is noted beside a stored list. */
+interface NamesNote extends PageValidators {
+  readonly digest: string
+  /** ms since the epoch. */
+  readonly checked: number
+}
+
+/**
+ * The names of all projects of upstreams: stored beside the log, as it says
+ * nothing of them, and asked for only when somebody wants the list; one
+ * request at a time for each mirror, however many wait.
+ */
+export class MirrorNames implements AsyncDisposable {
+  readonly #input: MirrorNamesInput
+  readonly #limits: NamesLimits
+  readonly #running = new Map<string, Promise<NamesState>>()
+  readonly #failures = new RecentMap<{ readonly refusal: Refusal; readonly until: number }>(MOST_FAILURES)
+  readonly #stop = new AbortController()
+
+  constructor(input: MirrorNamesInput) {
+    this.#input = input
+    this.#limits = { ...LIMITS, ...input.limits }
+  }
+
+  /** Removes what is stored of mirrors that there are no more. To be called before anything is asked. */
+  async sweep(): Promise<void> {
+    const { storage, lists } = this.#input
+    if (await lists.isEmpty()) return
+    const owners = new Set<string>()
+    for await (const { segments: [user = '', index = ''], value } of storage.reader().scan(keys.index.under())) {
+      if (value.type === 'mirror') owners.add(ownerOf({ user, index, value }))
+    }
+    await lists.sweep(owners)
+  }
+
+  /** The newest list that can be had without keeping anybody waiting for long. */
+  async ensure(mirror: AskedMirror): Promise<NamesState> {
+    if (mirror.value.mirror_no_project_list === true) return { list: undefined, failure: undefined }
+    const owner = ownerOf(mirror)
+    const note = await this.#stored(owner)
+    const list = note && { owner, digest: note.digest }
+    if (note !== undefined && note.checked + this.#expiryOf(mirror) > this.#input.now()) return { list, failure: undefined }
+    const failed = this.#failures.get(owner)
+    if (failed !== undefined && failed.until > this.#input.now()) return { list, failure: failed.refusal }
+    const { coldWaitMs, staleWaitMs } = this.#limits
+    return withinTime(this.#refresh(mirror, note), list === undefined ? coldWaitMs : staleWaitMs, () => ({ list, failure: takesTooLong(mirror) }))
+  }
+
+  /** The names of a list, in order and in batches. */
+  read(list: NameListRef): AsyncGenerator<readonly string[]> {
+    return this.#input.lists.read(list)
+  }
+
+  /** Ends what is under way. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new Refusal('not-available', 'the server is shutting down'))
+    await Promise.allSettled(this.#running.values())
+  }
+
+  #refresh(mirror: AskedMirror, note: NamesNote | undefined): Promise<NamesState> {
+    const owner = ownerOf(mirror)
+    const running = this.#running.get(owner)
+    if (running !== undefined) return running
+    const list = note && { owner, digest: note.digest }
+    const started = this.#fetch(mirror, owner, note)
+      .catch((error: unknown): NamesState => {
+        if (!(error instanceof Refusal)) this.#input.onFault(error)
+        const refusal = error instanceof Refusal ? error : new Refusal('upstream-failed', `the names that the upstream of ${indexName(mirror)} lists could not be stored`)
+        const until = this.#input.now() + Math.min(this.#expiryOf(mirror), this.#limits.failedMs)
+        if (refusal.kind === 'upstream-failed') this.#failures.set(owner, { refusal, until })
+        return { list, failure: refusal }
+      })
+      .finally(() => this.#running.delete(owner))
+    this.#running.set(owner, started)
+    return started
+  }
+
+  async #fetch(mirror: AskedMirror, owner: string, note: NamesNote | undefined): Promise<NamesState> {
+    const { storage, client, lists, now } = this.#input
+    if (this.#running.size >= MOST_AT_ONCE) throw new Refusal('not-available', 'the lists of other mirrors are being read just now; try again in a moment')
+    const upstream = await upstreamOf(storage, mirror)
+    const { digest: before, checked: _, ...validators } = note ?? { digest: undefined, checked: 0 }
+    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(this.#limits.fetchMs)])
+    const fetched = await fetchNameList(client, { upstream, validators, signal })
+    const checked = now()
+    if (fetched.kind === 'not-modified' && note !== undefined) {
+      await storage.setNote(noteName(owner), { ...note, checked })
+      return { list: { owner, digest: note.digest }, failure: undefined }
+    }
+    if (fetched.kind !== 'names') throw new Refusal('upstream-failed', `the upstream of ${indexName(mirror)} says that nothing changed, to who had nothing`)
+    const list = await lists.write(owner, fetched.names.inOrder(), before === undefined ? undefined : { owner, digest: before })
+    await storage.setNote(noteName(owner), { digest: list.digest, checked, ...fetched.validators })
+    return { list, failure: undefined }
+  }
+
+  /** The note of a list that lies here. */
+  async #stored(owner: string): Promise<NamesNote | undefined> {
+    const note = parseNote(this.#input.storage.note(noteName(owner)))
+    return note !== undefined && (await this.#input.lists.has({ owner, digest: note.digest })) ? note : undefined
+  }
+
+  #expiryOf({ value }: AskedMirror): number {
+    return value.mirror_cache_expiry === undefined ? this.#limits.expiryMs : value.mirror_cache_expiry * 1000
+  }
+}
+
+/** What another index of the name has, or another upstream, is another list. */
+function ownerOf({ user, index, value }: AskedMirror): string {
+  return createHash('sha256').update(`${user}\0${index}\0${value.created}\0${value.mirror_url ?? ''}`).digest('hex').slice(0, 32)
+}
+
+function noteName(owner: string): string {
+  return `mirror-names\0${owner}`
+}
+
+function parseNote(note: JsonValue | undefined): NamesNote | undefined {
+  if (typeof note !== 'object' || note === null || Array.isArray(note)) return undefined
+  const { digest, checked, etag, lastModified }: { readonly [field: string]: unknown } = { ...note }
+  if (typeof digest !== 'string' || !/^[0-9a-f]{64}$/.test(digest) || typeof checked !== 'number') return undefined
+  return { digest, checked, ...(typeof etag === 'string' && { etag }), ...(typeof lastModified === 'string' && { lastModified }) }
+}
