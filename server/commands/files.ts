@@ -5,7 +5,7 @@ import type { Caller } from '#server/auth/caller.js'
 import type { Reader } from '#server/storage/reader.js'
 import type { Transaction } from '#server/storage/transaction.js'
 import { type LinkRef, removeVersionContents } from './index-contents.js'
-import { filePath, type FileRef, requireIndex } from './lookups.js'
+import { filePath, type FileRef, refuseOnMirror, requireIndex } from './lookups.js'
 import { removeFileLink } from './releases.js'
 import { authorize } from './rights.js'
 import { releaseOf } from './uploads.js'
@@ -26,6 +26,7 @@ export async function deleteFile(tx: Transaction, input: OnFile & { readonly for
   const value = await requireIndex(tx, input)
   const target = { user, index: value, indexName: index }
   await authorize(tx, caller, 'delete', target)
+  refuseOnMirror(input, value)
   const forced = !value.volatile
   if (forced && !input.force) throw new Refusal('forbidden', 'cannot delete version on non-volatile index')
   if (forced) await authorize(tx, caller, 'force', target)
@@ -48,7 +49,9 @@ export async function deleteFile(tx: Transaction, input: OnFile & { readonly for
  */
 export async function yankFile(tx: Transaction, input: OnFile & { readonly reason: string | undefined }): Promise<void> {
   const { user, index, caller, reason } = input
-  await authorize(tx, caller, 'yank', { user, index: await requireIndex(tx, input), indexName: index })
+  const value = await requireIndex(tx, input)
+  await authorize(tx, caller, 'yank', { user, index: value, indexName: index })
+  refuseOnMirror(input, value)
   const links = await linksAt(tx, input, await requireFile(tx, input))
   const release = links.find(({ link }) => link.rel === 'releasefile')
   if (release === undefined) throw new Refusal('invalid', 'only the files of a release can be yanked')

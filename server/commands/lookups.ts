@@ -81,6 +81,12 @@ export async function requireStage(reader: Reader, ref: IndexRef): Promise<Stage
   return index
 }
 
+/** Refuses `forbidden` to decide for the upstream of a mirror what is released there. */
+export function refuseOnMirror(ref: IndexRef, { type }: { readonly type: IndexValue['type'] }): void {
+  if (type !== 'mirror') return
+  throw new Refusal('forbidden', `the upstream of mirror ${indexName(ref)} decides which files and versions there are, and which of them are yanked`)
+}
+
 export async function requireProject(reader: Reader, ref: ProjectRef): Promise<ProjectValue> {
   const project = await reader.get(keys.project(ref))
   if (project === undefined) {

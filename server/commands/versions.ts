@@ -3,7 +3,7 @@ import { keys } from '#log-format/keys.js'
 import type { Caller } from '#server/auth/caller.js'
 import type { Transaction } from '#server/storage/transaction.js'
 import { removeVersionContents } from './index-contents.js'
-import { requireIndex, requireVersion, type VersionRef } from './lookups.js'
+import { refuseOnMirror, requireIndex, requireVersion, type VersionRef } from './lookups.js'
 import { authorize } from './rights.js'
 import { releaseOf } from './uploads.js'
 
@@ -21,6 +21,7 @@ export async function deleteVersion(tx: Transaction, input: OnVersion & { readon
   const value = await requireIndex(tx, input)
   const target = { user, index: value, indexName: index }
   await authorize(tx, caller, 'delete', target)
+  refuseOnMirror(input, value)
   const forced = !value.volatile
   if (forced && !input.force) throw new Refusal('forbidden', 'cannot delete version on non-volatile index')
   if (forced) await authorize(tx, caller, 'force', target)
@@ -39,7 +40,9 @@ export async function yankVersion(
   input: OnVersion & { readonly reason: string | undefined },
 ): Promise<void> {
   const { user, index, caller, reason } = input
-  await authorize(tx, caller, 'yank', { user, index: await requireIndex(tx, input), indexName: index })
+  const value = await requireIndex(tx, input)
+  await authorize(tx, caller, 'yank', { user, index: value, indexName: index })
+  refuseOnMirror(input, value)
   const version = await requireVersion(tx, input)
   const { yanked: _, ...kept } = version.value
   tx.set(keys.version(version), { ...kept, ...(reason !== undefined && { yanked: reason }) })

@@ -13,6 +13,7 @@ import type { Deps } from './deps.js'
 import { sendFile } from './file-body.js'
 import { redirectAway } from './redirect.js'
 import { sendDownload } from './send-download.js'
+import { hashSpec } from './release-json.js'
 
 const METADATA_SUFFIX = '.metadata'
 
@@ -23,6 +24,8 @@ export interface Mirrored {
   readonly project: string
   /** Of the file, or of that which it lies beside: since when it counts as being there. */
   readonly judged: JudgedFile
+  /** Undefined for what is told beside a file. */
+  readonly file?: MirrorFileValue
   readonly content: Pick<MirrorFileValue, 'url' | 'sha256' | 'md5' | 'size' | 'time'>
 }
 
@@ -31,7 +34,7 @@ export async function findMirrored(reader: Reader, ref: FileRef & AskedMirror): 
   const { user, index, value, basename } = ref
   const mirror = { user, index, value }
   const file = await findMirroredFile(reader, ref)
-  if (file !== undefined) return { mirror, basename, project: file.project, judged: await judgedFile(reader, file), content: file.value }
+  if (file !== undefined) return { mirror, basename, project: file.project, judged: await judgedFile(reader, file), file: file.value, content: file.value }
   if (!basename.endsWith(METADATA_SUFFIX)) return undefined
   const beside = await findMirroredFile(reader, { ...ref, basename: basename.slice(0, -METADATA_SUFFIX.length) })
   const sha256 = beside?.value.coreMetadata
@@ -42,6 +45,12 @@ export async function findMirrored(reader: Reader, ref: FileRef & AskedMirror): 
 async function judgedFile(reader: Reader, { user, index, project, value }: MirroredFile): Promise<JudgedFile> {
   const known = await reader.get(keys.project({ user, index, project }))
   return { version: value.version, entered: enteredAt(value, known ?? { created: -Infinity }) }
+}
+
+/** `spec/server-http.md` 12.4; the time of a file that its upstream does not tell is when it was first seen here. */
+export function mirroredMeta(project: string, { url, version, sha256, md5, time, seen }: MirrorFileValue): object {
+  const hashes: Record<string, string> = sha256 !== undefined ? { sha256 } : md5 !== undefined ? { md5 } : {}
+  return { last_modified: formatHttpDate(time ?? seen), hash_spec: hashSpec(hashes), hashes, project, version, url }
 }
 
 /**

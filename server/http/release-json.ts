@@ -1,5 +1,6 @@
 import type { JsonValue, LinkLogEntry } from '#log-format/values.js'
-import type { MergedRelease, Release, StageLink } from '#server/stages/releases.js'
+import type { Release, StageLink } from '#server/stages/release.js'
+import type { MergedRelease } from '#server/stages/releases.js'
 import { fileUrl } from './urls.js'
 
 /** `versiondata` of a version as a stage shows it. `base` stands before every absolute URL. */
@@ -24,13 +25,19 @@ function linkJson(found: StageLink, base: string): JsonValue {
   const href = (basename: string): string => fileUrl(base, found.user, found.index, `+f/${link.dir}`, basename)
   return {
     rel: link.rel,
-    hash_spec: `sha256=${link.sha256}`,
-    hashes: { sha256: link.sha256 },
+    hash_spec: hashSpec(link.hashes),
+    hashes: { ...link.hashes },
     href: href(found.basename),
     ...(link.forFile !== undefined && { for_href: href(link.forFile) }),
     ...(link.yanked !== undefined && { yanked: link.yanked === '' ? true : link.yanked }),
-    log: link.log.map(logJson),
+    ...(link.log !== undefined && { log: link.log.map(logJson) }),
   }
+}
+
+/** `sha256={hex}`; empty where an upstream states nothing. */
+export function hashSpec(hashes: Readonly<Record<string, string>>): string {
+  const [first] = Object.entries(hashes)
+  return first === undefined ? '' : first.join('=')
 }
 
 /** `when` is year, month, day, hour, minute and second in UTC. */

@@ -16,7 +16,7 @@ import { FILE_CACHE_CONTROL, formatHttpDate, RESTRICTED_FILE_CACHE_CONTROL } fro
 import type { Deps } from './deps.js'
 import { fetchedBlobs, sendMissing } from './fetched-blobs.js'
 import { type FileBody, sendFile } from './file-body.js'
-import { findMirrored, sendMirroredFile } from './mirrored-file.js'
+import { findMirrored, mirroredMeta, sendMirroredFile } from './mirrored-file.js'
 import { metadataOfWheel } from './wheel-metadata.js'
 import { wantsJson } from './negotiate.js'
 import { sendResult, setSerial } from './respond.js'
@@ -55,13 +55,16 @@ export async function serveFile(
     const mirrored = await findMirrored(reader, { ...ref, value: index })
     if (mirrored === undefined) throw noSuchFile()
     requireShown(policy, mirrored, [mirrored.judged])
+    if (mirrored.file !== undefined && wantsJson(request)) {
+      sendFileMeta(response, mirroredMeta(mirrored.project, mirrored.file), reader)
+      return
+    }
     await sendMirroredFile(deps, request, response, { file: mirrored, cacheControl })
     return
   }
   const served = isMetadataPath(ref) ? await metadataAt(deps, reader, ref, policy) : await fileAt(reader, ref, policy)
   if (served.file !== undefined && wantsJson(request)) {
-    response.setHeader('Cache-Control', 'no-store') // the same URL is a file for everybody else
-    sendResult(response, { type: 'releasefilemeta', result: metaOf(served.file), serial: reader.serial })
+    sendFileMeta(response, metaOf(served.file), reader)
     return
   }
   const file: FileBody = {
@@ -125,6 +128,11 @@ function keptBlobs({ blobs, fetches, storage, now }: Deps): Pick<BlobStore, 'ope
       throw new Refusal('gone', `the file was removed ${timeAgo(now() - last)} and is no longer kept`)
     },
   }
+}
+
+function sendFileMeta(response: ServerResponse, result: object, { serial }: Reader): void {
+  response.setHeader('Cache-Control', 'no-store') // the same URL is a file for everybody else
+  sendResult(response, { type: 'releasefilemeta', result, serial })
 }
 
 /** `spec/server-http.md` 12.4. */

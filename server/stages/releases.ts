@@ -1,24 +1,10 @@
 import { keys } from '#log-format/keys.js'
-import type { LinkValue, MetadataValue } from '#log-format/values.js'
 import { findVersion, type IndexRef, type VersionRef } from '#server/commands/lookups.js'
 import { sortVersionsDescending, versionIdentity } from '#log-format/version.js'
+import type { MirroredReleases } from './mirrored-releases.js'
 import type { OpenStage } from './open-stage.js'
 import { judgeOn } from './policies.js'
-
-/** A link of a version, on the index that has it. */
-export interface StageLink extends VersionRef {
-  readonly basename: string
-  readonly link: LinkValue
-}
-
-/** What one index has of one version. */
-export interface Release extends VersionRef {
-  readonly metadata: MetadataValue
-  /** PEP 592, of the whole version; a reason may be empty. */
-  readonly yanked: string | undefined
-  /** In the order in which they were added. */
-  readonly links: readonly StageLink[]
-}
+import type { Release, StageLink } from './release.js'
 
 /** A version as a stage shows it: of the first index that has it, with what later ones have of the same. */
 export interface MergedRelease {
@@ -28,14 +14,14 @@ export interface MergedRelease {
 
 /** Whether any index of the stage has the project. */
 export async function hasProject(stage: OpenStage, project: string): Promise<boolean> {
-  for (const ref of hosted(stage)) {
-    if ((await stage.reader.get(keys.project({ ...ref, project }))) !== undefined) return true
+  for (const { user, index } of stage.order) {
+    if ((await stage.reader.get(keys.project({ user, index, project }))) !== undefined) return true
   }
   return false
 }
 
 /** Every version of a project, the newest first. Spellings that PEP 440 holds equal are one, the first index names it. */
-export async function listVersions(stage: OpenStage, project: string): Promise<string[]> {
+export async function listVersions(stage: OpenStage, project: string, mirrored: readonly MirroredReleases[]): Promise<string[]> {
   const byIdentity = new Map<string, string>()
   for (const { user, index } of hosted(stage)) {
     for await (const { segments } of stage.reader.scan(keys.version.under(user, index, project))) {
@@ -43,6 +29,9 @@ export async function listVersions(stage: OpenStage, project: string): Promise<s
       const identity = versionIdentity(version)
       if (!byIdentity.has(identity)) byIdentity.set(identity, version)
     }
+  }
+  for (const releases of mirrored) {
+    for (const [identity, { version }] of releases) if (!byIdentity.has(identity)) byIdentity.set(identity, version)
   }
   return sortVersionsDescending(byIdentity.values())
 }
@@ -52,11 +41,13 @@ export async function findMergedRelease(
   stage: OpenStage,
   project: string,
   version: string,
+  mirrored: readonly MirroredReleases[],
 ): Promise<MergedRelease | undefined> {
   const found: Release[] = []
   const hidden = new Set<string>()
-  for (const ref of hosted(stage)) {
-    const release = await readRelease(stage, { ...ref, project, version })
+  const hosts = await Promise.all(hosted(stage).map((ref) => readRelease(stage, { ...ref, project, version })))
+  const identity = versionIdentity(version)
+  for (const release of [...hosts, ...mirrored.map((releases) => releases.get(identity))]) {
     const shown = release && withoutHidden(stage, release, hidden)
     if (shown !== undefined) found.push(shown)
   }
@@ -70,7 +61,7 @@ async function readRelease({ reader }: OpenStage, wanted: VersionRef): Promise<R
   const version = { user: ref.user, index: ref.index, project: ref.project, version: ref.version }
   const links: StageLink[] = []
   for await (const { segments, value } of reader.scan(keys.link.under(...Object.values(version)))) {
-    links.push({ ...version, basename: keys.link.params(segments).basename, link: value })
+    links.push({ ...version, basename: keys.link.params(segments).basename, link: { ...value, hashes: { sha256: value.sha256 } } })
   }
   return {
     ...version,
@@ -97,7 +88,7 @@ function withoutHidden(stage: OpenStage, release: Release, hidden: Set<string>):
   return { ...release, links: release.links.filter(({ basename, link }) => !hidden.has(basename) && (link.forFile === undefined || !hidden.has(link.forFile))) }
 }
 
-/** The indexes that have releases of their own; a mirror adds nothing yet. */
+/** The indexes that have releases of their own. */
 function hosted(stage: OpenStage): IndexRef[] {
   return stage.order.filter(({ value }) => value.type === 'stage').map(({ user, index }) => ({ user, index }))
 }

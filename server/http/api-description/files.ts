@@ -62,7 +62,6 @@ export const files: Noun = {
       asks: ['read'],
       changes: false,
       replies: [result('toxresults', listOf(ref('ToxSummary')), 'Sorted by file, host, platform and environment.')],
-      refuses: { 'upstream-failed': 'A mirror has no test reports.' },
     },
     { id: 'yankFile', ...PLACE, title: 'Yank a file', ...yank, refuses: { conflict: 'The version is yanked as a whole.' } },
     { id: 'deleteFile', ...PLACE, title: 'Remove a file', ...removal, refuses: { gone: 'The file was removed before.' } },

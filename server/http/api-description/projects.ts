@@ -39,7 +39,7 @@ export const projects: Noun = {
         result('projectconfig', mapOf(ref('Version')), 'Versions, those of the bases included.'),
         { status: 302, text: 'To the normal spelling of the name.' },
       ],
-      refuses: { 'unsupported-media-type': '`Accept` does not name `application/json`.', 'upstream-failed': 'The releases of a mirror cannot be told as JSON yet.' },
+      refuses: { 'unsupported-media-type': '`Accept` does not name `application/json`.', 'upstream-failed': 'Nothing is known here of the project, or of the version, and the upstream of a mirror could not be asked.' },
     },
     { id: 'deleteProject', path: RELEASE, title: 'Remove a project from an index', ...removal },
     {
@@ -53,7 +53,7 @@ export const projects: Noun = {
         result('versiondata', ref('Version'), 'Metadata, files, test reports and documentation.'),
         { status: 302, text: 'To the normal spelling of the name.' },
       ],
-      refuses: { 'upstream-failed': 'The releases of a mirror cannot be told as JSON yet.' },
+      refuses: { 'upstream-failed': 'Nothing is known here of the project, or of the version, and the upstream of a mirror could not be asked.' },
     },
     { id: 'yankVersion', path: `${RELEASE}/{version}`, title: 'Yank a version', ...yank },
     { id: 'deleteVersion', path: `${RELEASE}/{version}`, title: 'Remove a version', ...removal },

@@ -108,11 +108,3 @@ async function ownProjects(reader: Reader, { user, index }: IndexRef): Promise<s
   }
   return names
 }
-
-/** The refusal of what mirrors cannot answer. */
-export function noUpstreamYet(ref: IndexRef): Refusal {
-  return new Refusal(
-    'upstream-failed',
-    `the releases of mirror ${indexName(ref)} cannot be told as JSON yet; its simple pages have them`,
-  )
-}

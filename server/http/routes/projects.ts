@@ -3,9 +3,12 @@ import { Refusal } from '#log-format/api/refusal.js'
 import type { JsonValue } from '#log-format/values.js'
 import { indexName, type ProjectRef } from '#server/commands/lookups.js'
 import { deleteProject } from '#server/commands/projects.js'
+import { mirroredReleases } from '#server/stages/mirrored-releases.js'
 import { openStage, type OpenStage } from '#server/stages/open-stage.js'
 import { findMergedRelease, hasProject, listVersions } from '#server/stages/releases.js'
+import { askUpstreams } from '../ask-upstreams.js'
 import { callerAndOrigin, callerOf } from '../authenticate.js'
+import { stalePageHeaders } from '../caching.js'
 import type { Deps } from '../deps.js'
 import { mount } from '../methods.js'
 import { HTML_TYPE, isInstaller, JSON_TYPE, preferredType, wantsJson } from '../negotiate.js'
@@ -14,7 +17,6 @@ import { redirectTo } from '../redirect.js'
 import { mergedReleaseJson } from '../release-json.js'
 import { sendMessage, sendResult } from '../respond.js'
 import { joinUrl } from '../urls.js'
-import { noUpstreamYet } from './indexes.js'
 
 /** Projects of an index. `page` answers installers that were given the URL of the index itself. */
 export function projectRoutes(deps: Deps, { page }: { readonly page: RequestHandler }): Router {
@@ -40,16 +42,18 @@ async function showProject(deps: Deps, req: Request, res: Response): Promise<voi
   if (!wantsJson(req)) {
     throw new Refusal('unsupported-media-type', `unsupported media type ${req.headers.accept ?? '*/*'}; ask for ${JSON_TYPE}`)
   }
-  const stage = await openForReading(deps, req, ref)
-  if (!(await hasProject(stage, ref.project))) throw new Refusal('not-found', `no project '${ref.project}'`)
+  const { stage, failure } = await openUpToDate(deps, req, ref)
+  if (!(await hasProject(stage, ref.project))) throw failure ?? new Refusal('not-found', `no project '${ref.project}'`)
 
   const shown = hasFlag(req, 'ignore_bases') ? { ...stage, order: stage.order.slice(0, 1) } : stage
   const { base } = deps.outsideUrl(req)
   const result: Record<string, JsonValue> = {}
-  for (const version of await listVersions(shown, ref.project)) {
-    const found = await findMergedRelease(shown, ref.project, version)
+  const mirrored = await mirroredReleases(shown, ref.project)
+  for (const version of await listVersions(shown, ref.project, mirrored)) {
+    const found = await findMergedRelease(shown, ref.project, version, mirrored)
     if (found !== undefined) result[version] = mergedReleaseJson(found, base)
   }
+  if (failure !== undefined) setStaleHeaders(deps, res)
   sendResult(res, { type: 'projectconfig', result, serial: stage.reader.serial })
 }
 
@@ -61,12 +65,21 @@ async function removeProject(deps: Deps, req: Request, res: Response): Promise<v
   sendMessage(res, serial, `project ${ref.project} deleted from stage ${indexName(ref)}`)
 }
 
-/** The stage at head. Refuses a mirror: what it has only its upstream knows. */
+/** The stage at head. */
 export async function openForReading(deps: Deps, req: Request, ref: ProjectRef): Promise<OpenStage> {
   const reader = deps.storage.reader()
-  const stage = await openStage({ reader, current: reader, ref, caller: await callerOf(deps, req), now: deps.now() })
-  if (stage.value.type === 'mirror') throw noUpstreamYet(ref)
-  return stage
+  return openStage({ reader, current: reader, ref, caller: await callerOf(deps, req), now: deps.now() })
+}
+
+/** The same after its mirrors asked their upstreams for the project, as far as they may, and why one of them could not. */
+export async function openUpToDate(deps: Deps, req: Request, ref: ProjectRef): Promise<{ readonly stage: OpenStage; readonly failure: Refusal | undefined }> {
+  const { failure } = await askUpstreams(deps, await openForReading(deps, req, ref), ref.project, new Map())
+  return { stage: await openForReading(deps, req, ref), failure }
+}
+
+/** No cache on the way shall answer with it again. */
+export function setStaleHeaders(deps: Deps, res: Response): void {
+  for (const [name, value] of Object.entries(stalePageHeaders(deps.now()))) res.setHeader(name, value)
 }
 
 /** Whether a page is accepted and JSON is not: there are no pages here. */

@@ -5,6 +5,7 @@ import { requireIndex, type FileRef } from '#server/commands/lookups.js'
 import { attachToxresult, checkToxresult } from '#server/commands/toxresults.js'
 import { authorizeRead } from '#server/commands/read-rights.js'
 import { latestToxSummaries } from '#server/projections/tox-summaries.js'
+import { mirroredReleases } from '#server/stages/mirrored-releases.js'
 import { findMergedRelease } from '#server/stages/releases.js'
 import { callerAndOrigin } from '../authenticate.js'
 import { bodyStream } from '../body-stream.js'
@@ -34,7 +35,7 @@ async function showToxSummaries(deps: Deps, req: Request, res: Response): Promis
   const ref = versionPath(req.params)
   requireJson(req)
   const stage = await openForReading(deps, req, ref)
-  const found = await findMergedRelease(stage, ref.project, ref.version)
+  const found = await findMergedRelease(stage, ref.project, ref.version, await mirroredReleases(stage, ref.project))
   if (found === undefined) {
     throw new Refusal('not-found', `The version ${ref.version} of project ${ref.project} does not exist.`)
   }

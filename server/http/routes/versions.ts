@@ -1,6 +1,7 @@
 import { type Request, type Response, Router } from 'express'
 import { Refusal } from '#log-format/api/refusal.js'
 import { deleteVersion, yankVersion } from '#server/commands/versions.js'
+import { mirroredReleases } from '#server/stages/mirrored-releases.js'
 import { findMergedRelease } from '#server/stages/releases.js'
 import { callerAndOrigin } from '../authenticate.js'
 import type { Deps } from '../deps.js'
@@ -13,7 +14,7 @@ import { mergedReleaseJson } from '../release-json.js'
 import { sendMessage, sendResult } from '../respond.js'
 import { joinUrl } from '../urls.js'
 import { yankReasonOf } from '../yank-body.js'
-import { openForReading } from './projects.js'
+import { openUpToDate, setStaleHeaders } from './projects.js'
 
 /** Versions of a project. */
 export function versionRoutes(deps: Deps): Router {
@@ -33,12 +34,13 @@ async function showVersion(deps: Deps, req: Request, res: Response): Promise<voi
     redirectTo(deps, req, res, joinUrl('', ref.user, ref.index, ref.project, ref.version))
     return
   }
-  const stage = await openForReading(deps, req, ref)
-  const found = await findMergedRelease(stage, ref.project, ref.version)
+  const { stage, failure } = await openUpToDate(deps, req, ref)
+  const found = await findMergedRelease(stage, ref.project, ref.version, await mirroredReleases(stage, ref.project))
   if (found === undefined) {
-    throw new Refusal('not-found', `The version ${ref.version} of project ${ref.project} does not exist.`)
+    throw failure ?? new Refusal('not-found', `The version ${ref.version} of project ${ref.project} does not exist.`)
   }
   const result = mergedReleaseJson(found, deps.outsideUrl(req).base)
+  if (failure !== undefined) setStaleHeaders(deps, res)
   sendResult(res, { type: 'versiondata', result, serial: stage.reader.serial })
 }
 
