@@ -58,7 +58,7 @@ export async function askForLists(deps: Deps, stage: OpenStage): Promise<Upstrea
     digests.push(list?.digest ?? '')
     if (mirror !== undefined && list !== undefined) names.set(indexName(mirror), () => deps.mirrorNames.read(list))
   }
-  if (failure !== undefined && names.size === 0 && stage.value.type === 'mirror') throw failure
+  if (failure?.kind === 'upstream-failed' && names.size === 0 && stage.value.type === 'mirror') throw failure
   return { names, digests, failure }
 }
 

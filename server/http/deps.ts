@@ -11,6 +11,7 @@ import type { BlobFetches } from '#server/replication/blob-fetches.js'
 import type { Feed } from '#server/replication/feed.js'
 import type { Follower } from '#server/replication/follower.js'
 import type { ReplicaTable } from '#server/replication/replica-table.js'
+import type { IsStored } from '#server/stages/stored-only.js'
 import type { Storage } from '#server/storage/storage.js'
 import type { FileDownloads } from '#server/upstream/file-download.js'
 import type { TargetHosts } from '#server/upstream/target-hosts.js'
@@ -79,6 +80,8 @@ export interface Deps {
   /** Where releases may be sent. */
   readonly targetHosts: TargetHosts
   readonly mirrors: MirrorRefresher
+  /** Given while upstreams may not be asked: of mirrors only these files count. */
+  readonly isStored: IsStored | undefined
   readonly mirrorNames: MirrorNames
   readonly downloads: FileDownloads
   /** On a replica: where contents come from that are not here yet. */

@@ -82,7 +82,7 @@ export async function sendMirroredFile(
   }
   const validators = { etag: `"${content.sha256 ?? ''}"`, lastModifiedMs: content.time }
   if (content.sha256 !== undefined && isNotModified(request.headers, validators)) return void response.writeHead(304, headers).end()
-  if (request.method === 'HEAD' && content.size !== undefined) {
+  if (request.method === 'HEAD' && content.size !== undefined && deps.isStored === undefined) {
     response.writeHead(200, { ...headers, 'Content-Length': content.size }).end()
     return
   }

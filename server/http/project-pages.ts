@@ -4,7 +4,8 @@ import { readContributions } from '#server/stages/contributions.js'
 import { type Basis, isCurrent, LivePages, type PageParts } from '#server/stages/live-pages.js'
 import { LONGEST_PROJECT_NAME } from '#server/packaging/project-name.js'
 import type { OpenStage } from '#server/stages/open-stage.js'
-import { applyPolicies, policyHeader } from '#server/stages/policies.js'
+import { applyPolicies, policyHeader, type ShownParts } from '#server/stages/policies.js'
+import { type IsStored, storedOnly } from '#server/stages/stored-only.js'
 import type { Storage } from '#server/storage/storage.js'
 import { etagMatches, PAGE_CACHE_CONTROL, POLICY_HEADER } from './caching.js'
 import { negotiateSimple, SIMPLE_VARY, type SimpleAnswer } from './negotiate.js'
@@ -47,13 +48,16 @@ export class ProjectPages implements Disposable {
   readonly #node: NodeIdentity
   readonly #live: LivePages
   readonly #now: () => number
+  readonly #isStored: IsStored | undefined
   readonly counts = { hits: 0, misses: 0 }
   readonly #pages = new Map<string, CachedPage>()
   #bytes = 0
   #serialText = { serial: -2, text: '' }
 
-  constructor(storage: Storage, node: NodeIdentity, now: () => number = Date.now) {
+  /** `isStored`: of mirrors only what it holds for is shown, as nothing else can be had. */
+  constructor(storage: Storage, node: NodeIdentity, now: () => number = Date.now, isStored?: IsStored) {
     this.#storage = storage
+    this.#isStored = isStored
     this.#now = now
     this.#node = node
     this.#live = new LivePages(storage, () => this.#forgetAll())
@@ -94,8 +98,9 @@ export class ProjectPages implements Disposable {
   ): Promise<ProjectPage | 'outdated' | undefined> {
     const { stage, project, links, answer } = input
     if (project.length > LONGEST_PROJECT_NAME) return undefined // not worth a look, nor to be remembered as absent
-    const parts = await this.#live.parts(stage, project)
-    if (parts === 'outdated') return parts
+    const all = await this.#live.parts(stage, project)
+    if (all === 'outdated') return all
+    const parts = await this.#stored(stage, all)
     if (parts.contributions.length === 0) return undefined
     this.counts.misses += 1
     const freshUntil = Math.min(input.freshUntil, parts.until)
@@ -116,7 +121,8 @@ export class ProjectPages implements Disposable {
     const { stage, project, links, answer } = input
     const found = await readContributions(stage, project)
     if (found.length === 0) return undefined
-    const { contributions, hidden, key } = applyPolicies(stage.policies, project, found)
+    const { contributions, hidden, key } = await this.#stored(stage, applyPolicies(stage.policies, project, found))
+    if (contributions.length === 0) return undefined
     const body = renderProjectPage({ ref: stage, project, links, answer, contributions })
     const order = contributions.map(({ ref }) => `${ref.user}/${ref.index}`)
     const etag = this.#etag(answer, [links.key, project, 'at', stage.reader.serial, ...order, ...hiddenPart(key)])
@@ -140,6 +146,12 @@ export class ProjectPages implements Disposable {
 
   [Symbol.dispose](): void {
     this.#live[Symbol.dispose]()
+  }
+
+  async #stored<T extends Pick<ShownParts, 'contributions' | 'key'>>(stage: OpenStage, parts: T): Promise<T> {
+    if (this.#isStored === undefined) return parts
+    const { contributions, key } = await storedOnly(stage, parts.contributions, this.#isStored)
+    return { ...parts, contributions, key: `${parts.key} ${key}` }
   }
 
   /** Serials mean something within one log only: another server at the same address has others of the same number. */

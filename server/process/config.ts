@@ -30,6 +30,8 @@ export interface ServerConfig {
   readonly privateUpstreams: readonly string[]
   /** How long the pages of mirrors are fresh, where their index does not say. */
   readonly mirrorExpiryMs: number
+  /** Upstreams are not asked for anything. */
+  readonly offline: boolean
   /** How long a file is kept after its removal; `Infinity`: for ever. */
   readonly undoWindowMs: number
   readonly argon2: { readonly memoryCostKib: number; readonly parallelism: number; readonly timeCost: number }
@@ -96,6 +98,7 @@ function typedConfig(values: OptionValues): ServerConfig {
     pushHosts: values.hosts('push-host'),
     privateUpstreams: values.hosts('allow-private-upstream'),
     mirrorExpiryMs: values.integer('mirror-cache-expiry', 0, 10 ** 9) * 1000,
+    offline: values.flag('offline-mode'),
     maxRequestBodyBytes: values.integer('max-request-body-size', 1, Number.MAX_SAFE_INTEGER),
     undoWindowMs: values.duration('undo-window'),
     argon2: {

@@ -15,7 +15,7 @@ export interface Option {
 
 export type OptionName =
   | 'configfile' | 'debug' | 'serverdir' | 'host' | 'port' | 'outside-url' | 'trusted-proxy' | 'secretfile'
-  | 'restrict-modify' | 'push-host' | 'allow-private-upstream' | 'mirror-cache-expiry' | 'metrics-from' | 'max-request-body-size' | 'undo-window' | 'argon2-memory-cost' | 'argon2-parallelism' | 'argon2-time-cost'
+  | 'restrict-modify' | 'push-host' | 'allow-private-upstream' | 'mirror-cache-expiry' | 'offline-mode' | 'metrics-from' | 'max-request-body-size' | 'undo-window' | 'argon2-memory-cost' | 'argon2-parallelism' | 'argon2-time-cost'
   | 'role' | 'primary-url' | 'master-url'
   | 'no-root-pypi' | 'root-passwd' | 'root-passwd-hash'
 
@@ -49,6 +49,7 @@ export const OPTIONS: readonly Option[] = [
     help: 'name or address in a private network that mirrors may fetch pages and files from, as they may from public hosts; may be repeated',
   },
   { name: 'mirror-cache-expiry', programs: SERVER, argument: 'SECONDS', fallback: '1800', help: 'how long the pages of mirrors count as fresh, unless their index says it' },
+  { name: 'offline-mode', programs: SERVER, help: 'ask no upstream for anything: of mirrors, only files that are stored here are shown' },
   {
     name: 'metrics-from', programs: SERVER, argument: 'ADDRESS', repeatable: true,
     help: 'address or network that may read /+metrics without logging in, besides this machine; may be repeated',
@@ -69,7 +70,7 @@ export const NOT_AVAILABLE: ReadonlySet<string> = new Set([
   'documentation-path', 'export', 'file-replication-skip-indexes', 'file-replication-threads', 'gen-config',
   'hard-links', 'import', 'include-mirrored-files', 'indexer-backend', 'keep-docs-packed', 'keyfs-cache-size', 'listen',
   'log', 'logger-cfg', 'no-checksum', 'no-events', 'no-replica-streaming',
-  'offline-mode', 'passwd', 'profile-requests', 'proxy-timeout', 'pypi-cache-expiry', 'refresh',
+  'passwd', 'profile-requests', 'proxy-timeout', 'pypi-cache-expiry', 'refresh',
   'replica-cert', 'replica-file-search-path', 'replica-max-retries', 'replica-streaming', 'request-timeout', 'requests-only',
   'skip-import-type', 'start', 'status', 'stop', 'storage', 'theme', 'threads', 'trusted-proxy-count',
   'trusted-proxy-headers', 'unix-socket', 'unix-socket-perms',

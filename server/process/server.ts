@@ -102,17 +102,19 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     get primaryUuid() { return follower === undefined ? storage.nodeId : follower.primaryUuid },
   }
   const outsideUrl = outsideUrls({ proxies, ...(config.outsideUrl !== undefined && { outsideUrl: config.outsideUrl }) })
-  const pages = stack.use(new ProjectPages(storage, node, now))
+  const isOffline = config.offline
+  const isStored = isOffline ? async (sha256: string) => (await blobs.stat(sha256)) !== undefined : undefined
+  const pages = stack.use(new ProjectPages(storage, node, now, isStored))
   const smallFiles = new SmallFileCache({})
   const hotFiles = stack.use(new HotFiles())
   const files = stack.use(new PublicFiles(storage, node, smallFiles))
   const streams = new ChangeStreams()
   const feed = new Feed({ storage, now, ...surroundings.feed })
-  const upstream = stack.use(new UpstreamClient({ hosts: new TargetHosts(config.privateUpstreams, '--allow-private-upstream'), userAgent: `devpi-server/${node.serverVersion}`, now, idleTimeoutMs: upstreamTimeoutMs }))
+  const upstream = stack.use(new UpstreamClient({ hosts: new TargetHosts(config.privateUpstreams, '--allow-private-upstream'), userAgent: `devpi-server/${node.serverVersion}`, now, idleTimeoutMs: upstreamTimeoutMs, isOffline }))
   const lists = new NameLists(join(config.serverDir, 'mirror-names'))
   const onFault = (fault: unknown): void => { logger.error({ err: fault }, 'what an upstream has could not be stored') }
-  const mirrors = stack.use(new MirrorRefresher({ storage, client: upstream, now, newRequestId, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
-  const mirrorNames = stack.use(new MirrorNames({ storage, client: upstream, lists, now, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
+  const mirrors = stack.use(new MirrorRefresher({ storage, client: upstream, isOffline, now, newRequestId, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
+  const mirrorNames = stack.use(new MirrorNames({ storage, client: upstream, isOffline, lists, now, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
   await mirrorNames.sweep()
   const downloads = stack.use(new FileDownloads({ client: upstream, store: blobs, maxBytes: config.maxRequestBodyBytes }))
   let swept: SweepCounts | undefined
@@ -151,6 +153,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     limits: { maxUploadBytes: config.maxRequestBodyBytes, idleTimeoutMs },
     targetHosts: new TargetHosts(config.pushHosts),
     mirrors,
+    isStored,
     mirrorNames,
     downloads,
     facts: () => factsOf(config, address.port),

@@ -14,13 +14,18 @@ const BATCH = 1000
 export async function* listedNames(stage: OpenStage, upstreams: UpstreamNames): AsyncGenerator<readonly string[]> {
   const walks = stage.all.flatMap((found) => {
     const listed = upstreams.get(indexName(found))?.()
-    return [new NameWalk(found, knownNames(stage, found)), ...(listed === undefined ? [] : [new NameWalk(found, listed)])]
+    return [new NameWalk(found, namesOf(stage, found)), ...(listed === undefined ? [] : [new NameWalk(found, listed)])]
   })
   try {
     yield* merged(stage, walks)
   } finally {
     await Promise.all(walks.map((walk) => walk.close()))
   }
+}
+
+/** The same one by one, of what the log knows alone. */
+export async function* knownNames(stage: OpenStage): AsyncGenerator<string> {
+  for await (const names of listedNames(stage, new Map())) yield* names
 }
 
 async function* merged(stage: OpenStage, walks: readonly NameWalk[]): AsyncGenerator<readonly string[]> {
@@ -92,6 +97,6 @@ function isListed(stage: OpenStage, name: string, walks: readonly NameWalk[]): b
 }
 
 /** What the log knows the index to have. */
-async function* knownNames({ reader }: OpenStage, { user, index }: IndexInOrder): AsyncGenerator<readonly string[]> {
+async function* namesOf({ reader }: OpenStage, { user, index }: IndexInOrder): AsyncGenerator<readonly string[]> {
   for await (const batch of reader.scanBatches(keys.project.under(user, index), () => undefined)) yield batch.map(({ segments }) => segments[2] ?? '')
 }

@@ -8,7 +8,7 @@ import type { AskedMirror } from '#server/commands/mirrors.js'
 import type { NameListRef, NameLists } from '#server/storage/name-lists.js'
 import { fetchNameList } from '#server/upstream/name-list.js'
 import type { PageValidators } from '#server/upstream/project-page.js'
-import { type MirrorRefresherInput, takesTooLong, upstreamOf, withinTime } from './refresh-mirror.js'
+import { type MirrorRefresherInput, offline, takesTooLong, upstreamOf, withinTime } from './refresh-mirror.js'
 
 /** What is known of the names of an upstream. */
 export interface NamesState {
@@ -79,6 +79,7 @@ export class MirrorNames implements AsyncDisposable {
   /** The newest list that can be had without keeping anybody waiting for long. */
   async ensure(mirror: AskedMirror): Promise<NamesState> {
     if (mirror.value.mirror_no_project_list === true) return { list: undefined, failure: undefined }
+    if (this.#input.isOffline === true) return { list: undefined, failure: offline('no list of projects is') }
     const owner = ownerOf(mirror)
     const note = await this.#stored(owner)
     const list = note && { owner, digest: note.digest }

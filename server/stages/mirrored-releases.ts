@@ -5,27 +5,32 @@ import type { ProjectRef } from '#server/commands/lookups.js'
 import { enteredAt } from '#server/commands/mirrors.js'
 import { indexesHaving, mirrorsAreOpen, shows } from './inherited-stage.js'
 import type { OpenStage } from './open-stage.js'
+import type { IsStored } from './stored-only.js'
 import type { Release, StageLink } from './release.js'
 
 /** What one mirror has of a project, by the identity of the version. */
 export type MirroredReleases = ReadonlyMap<string, Release>
 
-/** What the mirrors of a stage add to a project, in resolution order: nothing to a private name. */
-export async function mirroredReleases(stage: OpenStage, project: string): Promise<readonly MirroredReleases[]> {
+/**
+ * What the mirrors of a stage add to a project, in resolution order: nothing to
+ * a private name, and only files for which `isStored` holds, if it is given.
+ */
+export async function mirroredReleases(stage: OpenStage, project: string, isStored?: IsStored): Promise<readonly MirroredReleases[]> {
   if (!stage.order.some(({ value }) => value.type === 'mirror')) return []
   const having = await indexesHaving(stage, project)
   const isOpen = mirrorsAreOpen(stage, project, having)
   const mirrors = having.filter((found) => found.value.type === 'mirror' && shows(stage, found, isOpen))
-  return Promise.all(mirrors.map(({ user, index }) => releasesOf(stage, { user, index, project })))
+  return Promise.all(mirrors.map(({ user, index }) => releasesOf(stage, { user, index, project }, isStored)))
 }
 
-async function releasesOf({ reader }: OpenStage, ref: ProjectRef): Promise<MirroredReleases> {
+async function releasesOf({ reader }: OpenStage, ref: ProjectRef, isStored: IsStored | undefined): Promise<MirroredReleases> {
   const { user, index, project } = ref
   const known = await reader.get(keys.project(ref))
   if (known === undefined) return new Map()
   const files = new Map<string, [string, MirrorFileValue][]>()
   for await (const { segments, value } of reader.scan(keys.mirrorFile.under(user, index, project))) {
     if (value.gone !== undefined) continue
+    if (isStored !== undefined && (value.sha256 === undefined || !(await isStored(value.sha256)))) continue
     const identity = versionIdentity(value.version)
     const others = files.get(identity)
     if (others === undefined) files.set(identity, [[segments[3] ?? '', value]])

@@ -25,6 +25,8 @@ export interface MirrorRefresherInput {
   readonly client: UpstreamClient
   readonly now: () => number
   readonly newRequestId: () => string
+  /** Upstreams are not asked for pages: what is stored is all there is. */
+  readonly isOffline?: boolean
   /** Told what went wrong on our side while nobody waits for it. */
   readonly onFault: (fault: unknown) => void
   readonly limits?: Partial<MirrorLimits>
@@ -70,6 +72,7 @@ export class MirrorRefresher implements AsyncDisposable {
   /** Brings the project up to date if it is not, but keeps nobody waiting for long. */
   async ensure(mirror: AskedMirror, project: string): Promise<Freshness> {
     if (projectNameFault(project) !== undefined) return { kind: 'absent', until: Infinity }
+    if (this.#input.isOffline === true) return { kind: 'failed', refusal: offline(`nothing of project ${project} is`) }
     const { storage, now } = this.#input
     const isKnown = (await storage.reader().get(keys.project({ user: mirror.user, index: mirror.index, project }))) !== undefined
     const note = this.#notes.get(mirror, project)
@@ -190,6 +193,11 @@ function credentialsIn(secret: JsonValue | undefined): Upstream['credentials'] {
 /** Whoever asks did nothing wrong, whatever the upstream did. */
 function ofUpstream(refusal: Refusal): Refusal {
   return refusal.kind === 'too-large' ? new Refusal('upstream-failed', refusal.message, { cause: refusal }) : refusal
+}
+
+/** The refusal of what is not stored while upstreams may not be asked: as far as anybody can tell, it does not exist. */
+export function offline(what: string): Refusal {
+  return new Refusal('not-found', `${what} stored here, and the server is offline: it asks no upstream`)
 }
 
 /** What comes of the work, or `late` instead when it takes longer. */

@@ -1,10 +1,11 @@
 import { keys } from '#log-format/keys.js'
 import { findVersion, type IndexRef, type VersionRef } from '#server/commands/lookups.js'
 import { sortVersionsDescending, versionIdentity } from '#log-format/version.js'
-import type { MirroredReleases } from './mirrored-releases.js'
+import { type MirroredReleases, mirroredReleases } from './mirrored-releases.js'
 import type { OpenStage } from './open-stage.js'
 import { judgeOn } from './policies.js'
 import type { Release, StageLink } from './release.js'
+import type { IsStored } from './stored-only.js'
 
 /** A version as a stage shows it: of the first index that has it, with what later ones have of the same. */
 export interface MergedRelease {
@@ -12,9 +13,11 @@ export interface MergedRelease {
   readonly shadowed: readonly Release[]
 }
 
-/** Whether any index of the stage has the project. */
-export async function hasProject(stage: OpenStage, project: string): Promise<boolean> {
-  for (const { user, index } of stage.order) {
+/** Whether any index of the stage has the project; a mirror, if `isStored` is given, only with a file for which it holds. */
+export async function hasProject(stage: OpenStage, project: string, isStored?: IsStored): Promise<boolean> {
+  if (isStored !== undefined && (await mirroredReleases(stage, project, isStored)).some(({ size }) => size > 0)) return true
+  for (const { user, index, value } of stage.order) {
+    if (isStored !== undefined && value.type === 'mirror') continue
     if ((await stage.reader.get(keys.project({ user, index, project }))) !== undefined) return true
   }
   return false

@@ -36,6 +36,15 @@ export interface UpstreamReply {
   readonly body: IncomingMessage
 }
 
+export interface UpstreamClientInput {
+  readonly hosts: TargetHosts
+  readonly userAgent: string
+  /** ms since the epoch. */
+  readonly now: () => number
+  readonly idleTimeoutMs: number
+  readonly isOffline?: boolean
+}
+
 const MOST_REDIRECTS = 5
 
 /** Asks other servers for what users want of them, within limits of time, and only hosts that may be asked. */
@@ -46,14 +55,16 @@ export class UpstreamClient implements Disposable {
   readonly #userAgent: string
   readonly #breaker: UpstreamBreaker
   readonly #idleTimeoutMs: number
+  readonly #isOffline: boolean
 
-  /** A server that moves nothing for `idleTimeoutMs` has failed. */
-  constructor(input: { readonly hosts: TargetHosts; readonly userAgent: string; readonly now: () => number; readonly idleTimeoutMs: number }) {
+  /** A server that moves nothing for `idleTimeoutMs` has failed. Offline, none is asked. */
+  constructor(input: UpstreamClientInput) {
     this.#hosts = input.hosts
     this.#agents = input.hosts.keptAgents()
     this.#userAgent = input.userAgent
     this.#breaker = new UpstreamBreaker(input.now)
     this.#idleTimeoutMs = input.idleTimeoutMs
+    this.#isOffline = input.isOffline ?? false
   }
 
   /**
@@ -64,6 +75,7 @@ export class UpstreamClient implements Disposable {
    */
   async open(wanted: UpstreamRequest): Promise<UpstreamReply> {
     let { url } = wanted
+    if (this.#isOffline) throw new Refusal('upstream-failed', `the server is offline and does not ask ${url.host}`)
     for (let hop = 0; hop <= MOST_REDIRECTS; hop += 1) {
       const reply = await this.#ask(url, wanted)
       const { location } = reply.headers

@@ -23,6 +23,7 @@ test('everything has a default', () => {
     pushHosts: [],
     privateUpstreams: [],
     mirrorExpiryMs: 1_800_000,
+    offline: false,
     maxRequestBodyBytes: 10 * 2 ** 30,
     undoWindowMs: 30 * DAY_MS,
     argon2: { memoryCostKib: 19456, parallelism: 1, timeCost: 2 },

@@ -84,6 +84,7 @@ export function testConfig(changes: Partial<ServerConfig>): ServerConfig {
     pushHosts: [],
     privateUpstreams: [],
     mirrorExpiryMs: 1_800_000,
+    offline: false,
     maxRequestBodyBytes: 10 * 2 ** 30,
     undoWindowMs: 30 * 24 * 60 * 60 * 1000,
     argon2: CHEAP_ARGON2,

@@ -5,6 +5,7 @@ import type { JsonValue } from '#log-format/values.js'
 import { changedPolicy } from '#server/commands/index-settings.js'
 import { normalizeProjectName, projectNameFault } from '#server/packaging/project-name.js'
 import { explain } from '#server/stages/explain.js'
+import { knownNames } from '#server/stages/listed-names.js'
 import { openStage, type OpenStage } from '#server/stages/open-stage.js'
 import { simulatePolicy } from '#server/stages/simulate-policy.js'
 import { type AskedMirrors, askUpstreams } from '../ask-upstreams.js'
@@ -14,7 +15,6 @@ import { readJsonObject } from '../json-body.js'
 import { mount } from '../methods.js'
 import { requireJson } from '../negotiate-api.js'
 import { indexPath, projectPath } from '../params.js'
-import { projectNames } from '../project-list.js'
 import { sendResult } from '../respond.js'
 
 /** What one request may cost. */
@@ -54,7 +54,7 @@ async function simulate(deps: Deps, req: Request, res: Response): Promise<void> 
   const now = deps.now()
   const stage = await openStage({ reader, current: reader, ref, caller, now })
   const { projects, after, ...options } = await readJsonObject(req, deps.limits)
-  const names = projects === undefined ? projectNames(stage) : namesIn(projects)
+  const names = projects === undefined ? knownNames(stage) : namesIn(projects)
   const settings = changedPolicy(stage.value, options)
   const start = after === undefined || after === null ? '' : nameIn(after)
 

@@ -43,12 +43,12 @@ async function showProject(deps: Deps, req: Request, res: Response): Promise<voi
     throw new Refusal('unsupported-media-type', `unsupported media type ${req.headers.accept ?? '*/*'}; ask for ${JSON_TYPE}`)
   }
   const { stage, failure } = await openUpToDate(deps, req, ref)
-  if (!(await hasProject(stage, ref.project))) throw failure ?? new Refusal('not-found', `no project '${ref.project}'`)
+  if (!(await hasProject(stage, ref.project, deps.isStored))) throw failure ?? new Refusal('not-found', `no project '${ref.project}'`)
 
   const shown = hasFlag(req, 'ignore_bases') ? { ...stage, order: stage.order.slice(0, 1) } : stage
   const { base } = deps.outsideUrl(req)
   const result: Record<string, JsonValue> = {}
-  const mirrored = await mirroredReleases(shown, ref.project)
+  const mirrored = await mirroredReleases(shown, ref.project, deps.isStored)
   for (const version of await listVersions(shown, ref.project, mirrored)) {
     const found = await findMergedRelease(shown, ref.project, version, mirrored)
     if (found !== undefined) result[version] = mergedReleaseJson(found, base)

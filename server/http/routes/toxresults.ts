@@ -35,7 +35,7 @@ async function showToxSummaries(deps: Deps, req: Request, res: Response): Promis
   const ref = versionPath(req.params)
   requireJson(req)
   const stage = await openForReading(deps, req, ref)
-  const found = await findMergedRelease(stage, ref.project, ref.version, await mirroredReleases(stage, ref.project))
+  const found = await findMergedRelease(stage, ref.project, ref.version, await mirroredReleases(stage, ref.project, deps.isStored))
   if (found === undefined) {
     throw new Refusal('not-found', `The version ${ref.version} of project ${ref.project} does not exist.`)
   }

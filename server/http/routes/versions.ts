@@ -35,7 +35,7 @@ async function showVersion(deps: Deps, req: Request, res: Response): Promise<voi
     return
   }
   const { stage, failure } = await openUpToDate(deps, req, ref)
-  const found = await findMergedRelease(stage, ref.project, ref.version, await mirroredReleases(stage, ref.project))
+  const found = await findMergedRelease(stage, ref.project, ref.version, await mirroredReleases(stage, ref.project, deps.isStored))
   if (found === undefined) {
     throw failure ?? new Refusal('not-found', `The version ${ref.version} of project ${ref.project} does not exist.`)
   }
