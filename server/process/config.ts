@@ -1,7 +1,9 @@
 import { BlockList, isIP } from 'node:net'
 import { join, resolve } from 'node:path'
+import type { ProxySettings } from '#server/upstream/proxies.js'
 import { parseConfigFile, type FileOptions } from './config-file.js'
 import { environmentName, findOption, helpText, unknownOption, OPTIONS, type OptionName, type Program } from './options.js'
+import { caBundleIn, proxiesIn } from './network-environment.js'
 import { type AskedRole, ROLES } from './role.js'
 import { UsageError } from './usage-error.js'
 
@@ -32,6 +34,10 @@ export interface ServerConfig {
   readonly mirrorExpiryMs: number
   /** Upstreams are not asked for anything. */
   readonly offline: boolean
+  /** Through which upstreams are asked. */
+  readonly proxies: ProxySettings
+  /** A file of PEM certificates. */
+  readonly caBundle: string | undefined
   /** How long a file is kept after its removal; `Infinity`: for ever. */
   readonly undoWindowMs: number
   readonly argon2: { readonly memoryCostKib: number; readonly parallelism: number; readonly timeCost: number }
@@ -66,7 +72,7 @@ export function readConfig(sources: ConfigSources): Invocation {
     { given: environment, place: environmentName },
     { given: file, place: (name) => `${name} in the configuration file` },
   ])
-  return { kind: 'run', config: typedConfig(values), operands: line.operands }
+  return { kind: 'run', config: typedConfig(values, sources.env), operands: line.operands }
 }
 
 /** Only this machine can reach an address like this. */
@@ -81,7 +87,7 @@ const LOOPBACK = new BlockList()
 LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4')
 LOOPBACK.addAddress('::1', 'ipv6')
 
-function typedConfig(values: OptionValues): ServerConfig {
+function typedConfig(values: OptionValues, env: ConfigSources['env']): ServerConfig {
   const parallelism = values.integer('argon2-parallelism', 1, 255)
   return {
     debug: values.flag('debug'),
@@ -99,6 +105,8 @@ function typedConfig(values: OptionValues): ServerConfig {
     privateUpstreams: values.hosts('allow-private-upstream'),
     mirrorExpiryMs: values.integer('mirror-cache-expiry', 0, 10 ** 9) * 1000,
     offline: values.flag('offline-mode'),
+    proxies: proxiesIn(env),
+    caBundle: caBundleIn(env),
     maxRequestBodyBytes: values.integer('max-request-body-size', 1, Number.MAX_SAFE_INTEGER),
     undoWindowMs: values.duration('undo-window'),
     argon2: {

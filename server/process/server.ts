@@ -42,6 +42,7 @@ import { CloseStack } from './close-stack.js'
 import type { ServerConfig } from './config.js'
 import { openServerDir, reportInitialised } from './initialise.js'
 import type { Logger } from './logger.js'
+import { readCaBundle } from './network-environment.js'
 import { packageFolder, packageVersion } from './package-version.js'
 import { preparePrimary } from './primary.js'
 import { followPrimary, requireSharedSecret } from './replica.js'
@@ -102,6 +103,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     get primaryUuid() { return follower === undefined ? storage.nodeId : follower.primaryUuid },
   }
   const outsideUrl = outsideUrls({ proxies, ...(config.outsideUrl !== undefined && { outsideUrl: config.outsideUrl }) })
+  const ca = config.caBundle === undefined ? undefined : await readCaBundle(config.caBundle)
   const isOffline = config.offline
   const isStored = isOffline ? async (sha256: string) => (await blobs.stat(sha256)) !== undefined : undefined
   const pages = stack.use(new ProjectPages(storage, node, now, isStored))
@@ -110,7 +112,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const files = stack.use(new PublicFiles(storage, node, smallFiles))
   const streams = new ChangeStreams()
   const feed = new Feed({ storage, now, ...surroundings.feed })
-  const upstream = stack.use(new UpstreamClient({ hosts: new TargetHosts(config.privateUpstreams, '--allow-private-upstream'), userAgent: `devpi-server/${node.serverVersion}`, now, idleTimeoutMs: upstreamTimeoutMs, isOffline }))
+  const upstream = stack.use(new UpstreamClient({ hosts: new TargetHosts(config.privateUpstreams, '--allow-private-upstream'), userAgent: `devpi-server/${node.serverVersion}`, now, idleTimeoutMs: upstreamTimeoutMs, isOffline, proxies: config.proxies, ...(ca !== undefined && { ca }) }))
   const lists = new NameLists(join(config.serverDir, 'mirror-names'))
   const onFault = (fault: unknown): void => { logger.error({ err: fault }, 'what an upstream has could not be stored') }
   const mirrors = stack.use(new MirrorRefresher({ storage, client: upstream, isOffline, now, newRequestId, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))

@@ -1,7 +1,9 @@
-import { type ClientRequest, type IncomingHttpHeaders, type IncomingMessage, request as httpRequest } from 'node:http'
-import { request as httpsRequest } from 'node:https'
+import { type Agent as HttpAgent, type ClientRequest, type IncomingHttpHeaders, type IncomingMessage, request as httpRequest } from 'node:http'
+import { type Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { Refusal } from '#log-format/api/refusal.js'
 import { PageReader } from './page-reader.js'
+import { proxyFor, type ProxySettings } from './proxies.js'
+import { PlainProxyAgent, proxyAuthorization, TunnelAgent } from './proxy-agents.js'
 import type { TargetHosts } from './target-hosts.js'
 import { UpstreamBreaker } from './upstream-breaker.js'
 
@@ -43,6 +45,9 @@ export interface UpstreamClientInput {
   readonly now: () => number
   readonly idleTimeoutMs: number
   readonly isOffline?: boolean
+  readonly proxies?: ProxySettings
+  /** PEM certificates of authorities, instead of the built-in ones. */
+  readonly ca?: string
 }
 
 const MOST_REDIRECTS = 5
@@ -52,6 +57,9 @@ export class UpstreamClient implements Disposable {
   readonly pages = new PageReader()
   readonly #hosts: TargetHosts
   readonly #agents: ReturnType<TargetHosts['keptAgents']>
+  readonly #proxies: ProxySettings
+  readonly #plainProxy: PlainProxyAgent | undefined
+  readonly #tunnel: TunnelAgent | undefined
   readonly #userAgent: string
   readonly #breaker: UpstreamBreaker
   readonly #idleTimeoutMs: number
@@ -60,7 +68,12 @@ export class UpstreamClient implements Disposable {
   /** A server that moves nothing for `idleTimeoutMs` has failed. Offline, none is asked. */
   constructor(input: UpstreamClientInput) {
     this.#hosts = input.hosts
-    this.#agents = input.hosts.keptAgents()
+    this.#agents = input.hosts.keptAgents(input.ca === undefined ? {} : { ca: input.ca })
+    this.#proxies = input.proxies ?? { except: [] }
+    const { http, https } = this.#proxies
+    const options = { keepAlive: true, maxSockets: 32, maxFreeSockets: 8, timeout: 30_000, ...(input.ca !== undefined && { ca: input.ca }) }
+    this.#plainProxy = http === undefined ? undefined : new PlainProxyAgent(new URL(http), options)
+    this.#tunnel = https === undefined ? undefined : new TunnelAgent(new URL(https), options)
     this.#userAgent = input.userAgent
     this.#breaker = new UpstreamBreaker(input.now)
     this.#idleTimeoutMs = input.idleTimeoutMs
@@ -89,6 +102,8 @@ export class UpstreamClient implements Disposable {
   [Symbol.dispose](): void {
     this.#agents.http.destroy()
     this.#agents.https.destroy()
+    this.#plainProxy?.destroy()
+    this.#tunnel?.destroy()
   }
 
   async #ask(url: URL, wanted: UpstreamRequest): Promise<UpstreamReply> {
@@ -105,14 +120,28 @@ export class UpstreamClient implements Disposable {
     }
   }
 
+  /** Directly, or by the proxy that the operator named: then what the name of the host leads to is the proxy's business. */
+  #routeTo(url: URL): { readonly agent: HttpAgent | HttpsAgent; readonly path?: string; readonly headers?: Readonly<Record<string, string>> } {
+    const proxy = proxyFor(this.#proxies, url)
+    if (url.protocol === 'https:') return { agent: (proxy && this.#tunnel) ?? this.#agents.https }
+    if (proxy === undefined || this.#plainProxy === undefined) return { agent: this.#agents.http }
+    const authorization = proxyAuthorization(proxy)
+    return {
+      agent: this.#plainProxy,
+      path: `${url.origin}${url.pathname}${url.search}`,
+      ...(authorization !== undefined && { headers: { 'proxy-authorization': authorization } }),
+    }
+  }
+
   #send(url: URL, { upstream, method = 'GET', headers, signal }: UpstreamRequest): Promise<UpstreamReply> {
     const isSecure = url.protocol === 'https:'
+    const route = this.#routeTo(url)
     const authorization = url.origin === upstream.url.origin && upstream.credentials !== undefined ? basic(upstream.credentials) : undefined
     return new Promise((resolve, reject) => {
       const options = {
         method,
-        agent: isSecure ? this.#agents.https : this.#agents.http,
-        headers: { ...headers, 'user-agent': this.#userAgent, ...(authorization !== undefined && { authorization }) },
+        ...route,
+        headers: { ...headers, ...route.headers, 'user-agent': this.#userAgent, ...(authorization !== undefined && { authorization }) },
         signal,
         timeout: this.#idleTimeoutMs,
         maxHeaderSize: 32 * 1024,

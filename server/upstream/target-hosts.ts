@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns'
 import { Agent as HttpAgent } from 'node:http'
-import { Agent as HttpsAgent } from 'node:https'
+import { Agent as HttpsAgent, type AgentOptions as HttpsAgentOptions } from 'node:https'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { Refusal } from '#log-format/api/refusal.js'
 
@@ -64,8 +64,8 @@ export class TargetHosts {
   readonly agents = { http: new HttpAgent({ lookup: this.#lookup }), https: new HttpsAgent({ lookup: this.#lookup }) }
 
   /** The same, whose connections stay open for the next request; to be destroyed when nobody asks any more. */
-  keptAgents(): { readonly http: HttpAgent; readonly https: HttpsAgent } {
-    const options = { lookup: this.#lookup, keepAlive: true, maxSockets: 32, maxFreeSockets: 8, timeout: 30_000 }
+  keptAgents(more: HttpsAgentOptions = {}): { readonly http: HttpAgent; readonly https: HttpsAgent } {
+    const options = { lookup: this.#lookup, keepAlive: true, maxSockets: 32, maxFreeSockets: 8, timeout: 30_000, ...more }
     return { http: new HttpAgent(options), https: new HttpsAgent(options) }
   }
 

@@ -24,6 +24,8 @@ test('everything has a default', () => {
     privateUpstreams: [],
     mirrorExpiryMs: 1_800_000,
     offline: false,
+    proxies: { except: [] },
+    caBundle: undefined,
     maxRequestBodyBytes: 10 * 2 ** 30,
     undoWindowMs: 30 * DAY_MS,
     argon2: { memoryCostKib: 19456, parallelism: 1, timeCost: 2 },

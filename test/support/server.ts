@@ -85,6 +85,8 @@ export function testConfig(changes: Partial<ServerConfig>): ServerConfig {
     privateUpstreams: [],
     mirrorExpiryMs: 1_800_000,
     offline: false,
+    proxies: { except: [] },
+    caBundle: undefined,
     maxRequestBodyBytes: 10 * 2 ** 30,
     undoWindowMs: 30 * 24 * 60 * 60 * 1000,
     argon2: CHEAP_ARGON2,
