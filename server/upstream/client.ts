@@ -51,6 +51,8 @@ export interface UpstreamClientInput {
 }
 
 const MOST_REDIRECTS = 5
+/** An answer has begun, after all redirects, within so many times of what a server may be silent. */
+const ANSWER_FACTOR = 1.6
 
 /** Asks other servers for what users want of them, within limits of time, and only hosts that may be asked. */
 export class UpstreamClient implements Disposable {
@@ -88,9 +90,10 @@ export class UpstreamClient implements Disposable {
    */
   async open(wanted: UpstreamRequest): Promise<UpstreamReply> {
     let { url } = wanted
+    const deadline = performance.now() + this.#idleTimeoutMs * ANSWER_FACTOR
     if (this.#isOffline) throw new Refusal('upstream-failed', `the server is offline and does not ask ${url.host}`)
     for (let hop = 0; hop <= MOST_REDIRECTS; hop += 1) {
-      const reply = await this.#ask(url, wanted)
+      const reply = await this.#ask(url, wanted, deadline)
       const { location } = reply.headers
       if (![301, 302, 303, 307, 308].includes(reply.status) || location === undefined) return reply
       reply.body.destroy()
@@ -106,17 +109,18 @@ export class UpstreamClient implements Disposable {
     this.#tunnel?.destroy()
   }
 
-  async #ask(url: URL, wanted: UpstreamRequest): Promise<UpstreamReply> {
+  async #ask(url: URL, wanted: UpstreamRequest, deadline: number): Promise<UpstreamReply> {
     this.#breaker.check(url)
     try {
       this.#hosts.check(url)
-      const reply = await this.#send(url, wanted)
+      const reply = await this.#send(url, wanted, deadline)
       this.#breaker.answered(url, reply.status, reply.headers['retry-after'])
       return reply
     } catch (error) {
       if (error instanceof Refusal) throw new Refusal('upstream-failed', error.message, { cause: error }) // the caller did nothing that is forbidden
-      this.#breaker.failed(url)
-      throw new Refusal('upstream-failed', `${url.host} could not be reached (${reasonOf(error, wanted.signal)})`, { cause: error })
+      if (!(error instanceof NoAnswer)) this.#breaker.failed(url)
+      else if (!wanted.signal.aborted) this.#breaker.unanswered(url)
+      throw new Refusal('upstream-failed', `${url.host} ${error instanceof NoAnswer ? 'did not answer' : 'could not be reached'} (${reasonOf(error, wanted.signal)})`, { cause: error })
     }
   }
 
@@ -133,7 +137,7 @@ export class UpstreamClient implements Disposable {
     }
   }
 
-  #send(url: URL, { upstream, method = 'GET', headers, signal }: UpstreamRequest): Promise<UpstreamReply> {
+  #send(url: URL, { upstream, method = 'GET', headers, signal }: UpstreamRequest, deadline: number): Promise<UpstreamReply> {
     const isSecure = url.protocol === 'https:'
     const route = this.#routeTo(url)
     const authorization = url.origin === upstream.url.origin && upstream.credentials !== undefined ? basic(upstream.credentials) : undefined
@@ -147,14 +151,35 @@ export class UpstreamClient implements Disposable {
         maxHeaderSize: 32 * 1024,
       }
       const request: ClientRequest = isSecure ? httpsRequest(url, options) : httpRequest(url, options)
-      request.on('timeout', () => request.destroy(new UpstreamTimeout()))
-      request.on('error', reject)
+      let isConnected = false
+      const late = (): unknown => request.destroy(new UpstreamTimeout())
+      const timer = setTimeout(late, Math.max(0, deadline - performance.now()))
+      request.on('timeout', late)
+      request.on('socket', (socket) => {
+        if (socket.connecting) socket.once(isSecure ? 'secureConnect' : 'connect', () => { isConnected = true })
+        else isConnected = true
+      })
+      request.on('error', (error: NodeJS.ErrnoException) => {
+        clearTimeout(timer)
+        reject(isConnected ? new NoAnswer(error) : error)
+      })
       request.on('response', (body) => {
+        clearTimeout(timer)
         body.on('error', () => undefined) // whoever reads it hears of it
         resolve({ status: body.statusCode ?? 0, headers: body.headers, url, body })
       })
       request.end()
     })
+  }
+}
+
+/** The server was reached, and then this happened instead of an answer. */
+class NoAnswer extends Error {
+  readonly code: string
+
+  constructor(cause: NodeJS.ErrnoException) {
+    super(cause.message, { cause })
+    this.code = cause.code ?? 'the connection failed'
   }
 }
 

@@ -1,6 +1,8 @@
 import { Refusal } from '#log-format/api/refusal.js'
 
 interface Outage {
+  /** Addresses that were not answered since anything was. */
+  readonly unanswered: ReadonlySet<string>
   readonly failures: number
   readonly until: number
 }
@@ -8,6 +10,8 @@ interface Outage {
 const FIRST_PAUSE_MS = 1000
 const LONGEST_PAUSE_MS = 30_000
 const MOST_SERVERS = 1000
+/** One address may be slow, and the others answer. */
+const MOST_UNANSWERED = 3
 
 /** Which servers are not worth asking just now: each failure doubles the pause, an answer ends it. */
 export class UpstreamBreaker {
@@ -32,6 +36,14 @@ export class UpstreamBreaker {
     this.#pause(origin, failures, FIRST_PAUSE_MS * 2 ** Math.min(failures - 1, 10))
   }
 
+  /** The server was reached and did not answer: it counts as away when that is so of several addresses and of none in between. */
+  unanswered(url: URL): void {
+    const outage = this.#outages.get(url.origin)
+    const unanswered = new Set([...(outage?.unanswered ?? []), url.pathname])
+    if (unanswered.size >= MOST_UNANSWERED) this.failed(url)
+    else this.#note(url.origin, { failures: outage?.failures ?? 0, until: outage?.until ?? 0, unanswered })
+  }
+
   /** The server answered; `retryAfter` is its header, in seconds where it counts. */
   answered({ origin }: URL, status: number, retryAfter: string | undefined): void {
     const seconds = retryAfter !== undefined && /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) : 0
@@ -40,7 +52,12 @@ export class UpstreamBreaker {
   }
 
   #pause(origin: string, failures: number, pauseMs: number): void {
+    const unanswered = this.#outages.get(origin)?.unanswered ?? new Set()
+    this.#note(origin, { failures, until: this.#now() + Math.min(pauseMs, LONGEST_PAUSE_MS), unanswered })
+  }
+
+  #note(origin: string, outage: Outage): void {
     if (this.#outages.size >= MOST_SERVERS) this.#outages.clear() // they are asked again, no harm done
-    this.#outages.set(origin, { failures, until: this.#now() + Math.min(pauseMs, LONGEST_PAUSE_MS) })
+    this.#outages.set(origin, outage)
   }
 }

@@ -68,7 +68,7 @@ const FAILURES: readonly (readonly [string, Answer, RegExp])[] = [
   ['JSON of another major version', text('{"meta":{"api-version":"2.0"}}', { contentType: SIMPLE_JSON }), /version "2.0"/],
   ['HTML of another major version', text('<meta name="pypi:repository-version" content="2.0">'), /version "2.0"/],
   ['no JSON', text('<html>', { contentType: SIMPLE_JSON }), /is not JSON/],
-  ['no answer', silence, /could not be reached \(ETIMEDOUT\)/],
+  ['no answer', silence, /did not answer \(ETIMEDOUT\)/],
   ['half a page', truncated(Buffer.from('<a'), 100), /broke off/],
   ['an unknown encoding', (_request, response) => void response.writeHead(200, { 'content-encoding': 'zstd' }).end('x'), /encoding/],
   ['a broken encoding', (_request, response) => void response.writeHead(200, { 'content-encoding': 'gzip' }).end('x'), /broke off/],

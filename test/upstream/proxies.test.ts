@@ -66,7 +66,7 @@ describe('requests', () => {
   async function ask(url: string, more: Partial<UpstreamClientInput>): Promise<string> {
     using client = new UpstreamClient({ hosts: new TargetHosts(['127.0.0.1', 'localhost']), userAgent: 'test', now: () => 0, idleTimeoutMs: 5000, ...more })
     const upstream = { url: new URL(url), credentials: { username: 'up', password: 'stream' } }
-    return textOf((await client.open({ upstream, url: new URL(url), signal: AbortSignal.timeout(5000) })).body)
+    return await textOf((await client.open({ upstream, url: new URL(url), signal: AbortSignal.timeout(5000) })).body)
   }
 
   function through(user = ''): ProxySettings {
