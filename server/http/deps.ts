@@ -26,6 +26,7 @@ import type { Relay } from './relay.js'
 import type { NodeIdentity } from './respond.js'
 import type { SmallFileCache } from './small-file-cache.js'
 import type { OutsideUrl } from './urls.js'
+import type { UsedBlobs } from './used-blobs.js'
 
 export interface BodyLimits {
   /** Of an upload, in bytes. */
@@ -84,6 +85,8 @@ export interface Deps {
   readonly isStored: IsStored | undefined
   readonly mirrorNames: MirrorNames
   readonly downloads: FileDownloads
+  /** Where files of mirrors have to make room for others. */
+  readonly usedBlobs: UsedBlobs | undefined
   /** On a replica: where contents come from that are not here yet. */
   readonly fetches?: BlobFetches
   readonly facts: () => ProcessFacts

@@ -65,8 +65,9 @@ export async function sendMirroredFile(
   { file, cacheControl }: { readonly file: Mirrored; readonly cacheControl: string },
 ): Promise<void> {
   const { content, basename, mirror } = file
-  const stored = content.sha256 === undefined ? undefined : await deps.blobs.stat(content.sha256)
+  using stored = content.sha256 === undefined ? undefined : await deps.blobs.hold(content.sha256) // no eviction takes it meanwhile
   if (content.sha256 !== undefined && stored !== undefined) {
+    await deps.usedBlobs?.used(content.sha256)
     await sendStored(deps, request, response, { file, cacheControl, sha256: content.sha256, size: stored.size })
     return
   }

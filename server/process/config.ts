@@ -34,6 +34,8 @@ export interface ServerConfig {
   readonly mirrorExpiryMs: number
   /** Upstreams are not asked for anything. */
   readonly offline: boolean
+  /** What files of mirrors may take on the disk; undefined: anything. */
+  readonly mirrorCacheBytes: number | undefined
   /** Through which upstreams are asked. */
   readonly proxies: ProxySettings
   /** A file of PEM certificates. */
@@ -105,6 +107,7 @@ function typedConfig(values: OptionValues, env: ConfigSources['env']): ServerCon
     privateUpstreams: values.hosts('allow-private-upstream'),
     mirrorExpiryMs: values.integer('mirror-cache-expiry', 0, 10 ** 9) * 1000,
     offline: values.flag('offline-mode'),
+    mirrorCacheBytes: values.integer('mirror-cache-size', 0, Number.MAX_SAFE_INTEGER) || undefined,
     proxies: proxiesIn(env),
     caBundle: caBundleIn(env),
     maxRequestBodyBytes: values.integer('max-request-body-size', 1, Number.MAX_SAFE_INTEGER),

@@ -15,7 +15,7 @@ export interface Option {
 
 export type OptionName =
   | 'configfile' | 'debug' | 'serverdir' | 'host' | 'port' | 'outside-url' | 'trusted-proxy' | 'secretfile'
-  | 'restrict-modify' | 'push-host' | 'allow-private-upstream' | 'mirror-cache-expiry' | 'offline-mode' | 'metrics-from' | 'max-request-body-size' | 'undo-window' | 'argon2-memory-cost' | 'argon2-parallelism' | 'argon2-time-cost'
+  | 'restrict-modify' | 'push-host' | 'allow-private-upstream' | 'mirror-cache-expiry' | 'mirror-cache-size' | 'offline-mode' | 'metrics-from' | 'max-request-body-size' | 'undo-window' | 'argon2-memory-cost' | 'argon2-parallelism' | 'argon2-time-cost'
   | 'role' | 'primary-url' | 'master-url'
   | 'no-root-pypi' | 'root-passwd' | 'root-passwd-hash'
 
@@ -49,6 +49,7 @@ export const OPTIONS: readonly Option[] = [
     help: 'name or address in a private network that mirrors may fetch pages and files from, as they may from public hosts; may be repeated',
   },
   { name: 'mirror-cache-expiry', programs: SERVER, argument: 'SECONDS', fallback: '1800', help: 'how long the pages of mirrors count as fresh, unless their index says it' },
+  { name: 'mirror-cache-size', programs: SERVER, argument: 'BYTES', fallback: '0', help: 'beyond it, files of mirrors that nobody asked for lately are removed; 0 for no limit' },
   { name: 'offline-mode', programs: SERVER, help: 'ask no upstream for anything: of mirrors, only files that are stored here are shown' },
   {
     name: 'metrics-from', programs: SERVER, argument: 'ADDRESS', repeatable: true,

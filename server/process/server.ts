@@ -25,6 +25,7 @@ import { relayWrites } from '#server/http/relay-writes.js'
 import type { NodeIdentity } from '#server/http/respond.js'
 import { SmallFileCache } from '#server/http/small-file-cache.js'
 import { outsideUrls } from '#server/http/urls.js'
+import { UsedBlobs } from '#server/http/used-blobs.js'
 import type { Follower, FollowerTimes } from '#server/replication/follower.js'
 import { Feed } from '#server/replication/feed.js'
 import { ReplicaTable } from '#server/replication/replica-table.js'
@@ -42,6 +43,7 @@ import { CloseStack } from './close-stack.js'
 import type { ServerConfig } from './config.js'
 import { openServerDir, reportInitialised } from './initialise.js'
 import type { Logger } from './logger.js'
+import { Evictor } from './evictor.js'
 import { readCaBundle } from './network-environment.js'
 import { packageFolder, packageVersion } from './package-version.js'
 import { preparePrimary } from './primary.js'
@@ -118,7 +120,8 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const mirrors = stack.use(new MirrorRefresher({ storage, client: upstream, isOffline, now, newRequestId, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
   const mirrorNames = stack.use(new MirrorNames({ storage, client: upstream, isOffline, lists, now, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
   await mirrorNames.sweep()
-  const downloads = stack.use(new FileDownloads({ client: upstream, store: blobs, maxBytes: config.maxRequestBodyBytes }))
+  const evictor = config.mirrorCacheBytes === undefined || isOffline ? undefined : stack.use(new Evictor({ storage, blobs, mostBytes: config.mirrorCacheBytes, undoWindowMs: config.undoWindowMs, now }, logger))
+  const downloads = stack.use(new FileDownloads({ client: upstream, store: blobs, maxBytes: config.maxRequestBodyBytes, onStored: (bytes) => evictor?.stored(bytes) }))
   let swept: SweepCounts | undefined
   const address = { port: config.port }
   const deps: Deps = {
@@ -158,6 +161,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     isStored,
     mirrorNames,
     downloads,
+    usedBlobs: evictor && new UsedBlobs(blobs, now),
     facts: () => factsOf(config, address.port),
     reportFault: (error, context) => {
       logger.error({ err: error, ...context }, 'a request failed')

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, stat, unlink, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { Refusal } from '#log-format/api/refusal.js'
@@ -158,6 +158,11 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
       const { size, mtimeMs } = await stat(this.path(sha256))
       return { size, mtimeMs }
     })
+  }
+
+  /** Sets what `stat` and `list` tell of when it was received: in a cache, what was not used for the longest goes first. */
+  async markUsed(sha256: string, timeMs: number): Promise<void> {
+    await unlessMissing(() => utimes(this.path(sha256), timeMs / 1000, timeMs / 1000))
   }
 
   async open(sha256: string): Promise<OpenBlob | undefined> {

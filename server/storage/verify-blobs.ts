@@ -9,7 +9,7 @@ import type { VerifyTools } from './verify-report.js'
 /** What a blob store must answer to be verified. */
 export interface VerifiableBlobs {
   /** Reads the whole blob again, streaming. */
-  verify(sha256: string, size: number): Promise<'ok' | 'missing' | 'damaged'>
+  verify(sha256: string, size: number | undefined): Promise<'ok' | 'missing' | 'damaged'>
   /** The digests of all blobs that are stored. */
   list(): AsyncIterable<string>
 }
@@ -23,7 +23,8 @@ const DIGESTS_AT_A_TIME = 500
  * folded into it, so that a blob named a thousand times is read once:
  *
  *     blob ␀ SHA256 ␀ SIZE    path of a link that names it
- *     named ␀ SHA256          nothing more; also of what a mirror may have, which need not lie here
+ *     named ␀ SHA256          nothing more
+ *     mirrored ␀ SHA256       path of a file of a mirror, which need not lie here
  */
 const BLOB_ROWS = { gte: 'blob\0', lt: 'blob\x01' }
 
@@ -33,7 +34,7 @@ interface BlobsInput extends VerifyTools {
   readonly blobs: VerifiableBlobs
 }
 
-/** Checks every blob that a current link names; counts the others. */
+/** Checks every blob that a current link names, and those of mirrors that lie here; counts the others. */
 export async function verifyBlobs(input: BlobsInput): Promise<{ readonly blobs: number; readonly unnamedBlobs: number }> {
   const { fresh, blobs, report, progress } = input
   await noteNamedBlobs(fresh)
@@ -51,7 +52,18 @@ export async function verifyBlobs(input: BlobsInput): Promise<{ readonly blobs: 
       progress({ phase: 'blobs', done })
     })
   }
-  return { blobs: done, unnamedBlobs: await countUnnamed(fresh, blobs) }
+  let unnamedBlobs = 0
+  for await (const { sha256, path } of unlinked(fresh, blobs)) {
+    if (path === undefined) {
+      unnamedBlobs += 1
+      continue
+    }
+    const outcome = await blobs.verify(sha256, undefined)
+    if (outcome === 'damaged') report({ subject: 'blob', message: `the blob ${sha256}, cached for ${path}, is damaged; remove it, and the mirror fetches it again` })
+    done += 1
+    progress({ phase: 'blobs', done })
+  }
+  return { blobs: done, unnamedBlobs }
 }
 
 async function noteNamedBlobs(fresh: Database): Promise<void> {
@@ -75,11 +87,12 @@ async function noteMirroredBlobs(fresh: Database): Promise<void> {
   const { family, segments } = keys.mirrorFile.under()
   const { from, to } = nameRange(family, segments)
   for await (const rows of fresh.batches({ gte: keyRow(from), lt: keyRow(to) })) {
-    const digests = rows.flatMap(([row, bytes]) => {
-      const file = scanned<Partial<MirrorFileValue> | null>(nameOfKeyRow(row), bytes, () => undefined).value
-      return [file?.sha256, file?.coreMetadata].filter((digest) => typeof digest === 'string')
+    const notes = rows.flatMap(([row, bytes]): RowOperation[] => {
+      const { value: file, segments: place } = scanned<Partial<MirrorFileValue> | null>(nameOfKeyRow(row), bytes, () => undefined)
+      const digests = [file?.sha256, file?.coreMetadata].filter((digest) => typeof digest === 'string')
+      return digests.map((sha256) => ({ type: 'put', key: `mirrored\0${sha256}`, value: Buffer.from(place.join('/')) }))
     })
-    await fresh.write(digests.map((sha256) => ({ type: 'put', key: `named\0${sha256}`, value: new Uint8Array() })), { sync: false })
+    await fresh.write(notes, { sync: false })
   }
 }
 
@@ -88,18 +101,21 @@ function isContent(value: unknown): value is { readonly sha256: string; readonly
   return typeof value === 'object' && value !== null && 'sha256' in value && 'size' in value
 }
 
-async function countUnnamed(fresh: Database, blobs: VerifiableBlobs): Promise<number> {
-  let unnamed = 0
+/** Blobs that no link names, each with the path of a file of a mirror that it is, if it is one. */
+async function* unlinked(fresh: Database, blobs: VerifiableBlobs): AsyncGenerator<{ readonly sha256: string; readonly path: string | undefined }> {
   let digests: string[] = []
-  const count = async (): Promise<void> => {
+  async function* told(): AsyncGenerator<{ readonly sha256: string; readonly path: string | undefined }> {
     const named = await fresh.getMany(digests.map((sha256) => `named\0${sha256}`))
-    unnamed += named.filter((note) => note === undefined).length
+    const mirrored = await fresh.getMany(digests.map((sha256) => `mirrored\0${sha256}`))
+    for (const [at, sha256] of digests.entries()) {
+      const path = mirrored[at]
+      if (named[at] === undefined) yield { sha256, path: path && Buffer.from(path).toString() }
+    }
     digests = []
   }
   for await (const sha256 of blobs.list()) {
     digests.push(sha256)
-    if (digests.length >= DIGESTS_AT_A_TIME) await count()
+    if (digests.length >= DIGESTS_AT_A_TIME) yield* told()
   }
-  await count()
-  return unnamed
+  yield* told()
 }

@@ -32,9 +32,12 @@ export class FileDownloads implements AsyncDisposable {
   readonly #client: UpstreamClient
   readonly #store: DownloadStore
   readonly #maxBytes: number
+  readonly #onStored: ((bytes: number) => void) | undefined
   readonly #downloads = new Downloads()
 
-  constructor(input: { readonly client: UpstreamClient; readonly store: DownloadStore; readonly maxBytes: number }) {
+  /** `onStored` is told the size of each file that was stored. */
+  constructor(input: { readonly client: UpstreamClient; readonly store: DownloadStore; readonly maxBytes: number; readonly onStored?: (bytes: number) => void }) {
+    this.#onStored = input.onStored
     this.#client = input.client
     this.#store = input.store
     this.#maxBytes = input.maxBytes
@@ -65,6 +68,7 @@ export class FileDownloads implements AsyncDisposable {
       if (wanted.onStored === undefined) steps.verified(received.size)
       await received.commit()
       await wanted.onStored?.({ sha256: received.sha256, size: received.size })
+      this.#onStored?.(received.size)
       return { sha256: received.sha256, size: received.size }
     } catch (error) {
       if (error instanceof Refusal && error.kind !== 'too-large') throw error

@@ -182,6 +182,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     targetHosts: new TargetHosts([]),
     mirrors: new MirrorRefresher({ storage, client: upstream, now: () => 0, newRequestId: () => 'r', onFault: (fault) => { throw fault } }),
     isStored: undefined,
+    usedBlobs: undefined,
     mirrorNames: new MirrorNames({ storage, client: upstream, lists: new NameLists(''), now: () => 0, onFault: (fault) => { throw fault } }),
     downloads: new FileDownloads({ client: upstream, store: blobs, maxBytes: 0 }),
     facts: () => ({ serverdir: '', host: '', port: 0, outsideUrl: undefined, serverCode: '' }),

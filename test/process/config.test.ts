@@ -24,6 +24,7 @@ test('everything has a default', () => {
     privateUpstreams: [],
     mirrorExpiryMs: 1_800_000,
     offline: false,
+    mirrorCacheBytes: undefined,
     proxies: { except: [] },
     caBundle: undefined,
     maxRequestBodyBytes: 10 * 2 ** 30,

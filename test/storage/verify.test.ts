@@ -168,7 +168,7 @@ test('blobs that are missing or damaged are named, others only counted', async (
   ])
 })
 
-test('what a mirror may have is named, and no finding if it does not lie here', async () => {
+test('what a mirror may have is named, read again where it lies here, and no finding where it does not', async () => {
   await using folder = await tempFolder()
   {
     await using storage = await openStorage(folder.path)
@@ -183,14 +183,14 @@ test('what a mirror may have is named, and no finding if it does not lie here', 
     })
   }
   const blobs: VerifiableBlobs = {
-    verify: () => Promise.resolve('missing'),
+    verify: (sha256) => Promise.resolve(sha256 === digest('a') ? 'damaged' : sha256 === digest('b') ? 'ok' : 'missing'),
     async *list () {
       yield* [digest('a'), digest('b'), digest('c')]
     },
   }
   const { findings, report } = await verify(folder.path, blobs)
-  expect(findings).toEqual([])
-  expect(report).toMatchObject({ blobs: 0, unnamedBlobs: 1 })
+  expect(findings).toEqual([`the blob ${digest('a')}, cached for root/pypi/demo/demo-1.0.zip, is damaged; remove it, and the mirror fetches it again`])
+  expect(report).toMatchObject({ blobs: 2, unnamedBlobs: 1 })
 })
 
 test('a damaged table file of LevelDB is a finding', async () => {

@@ -85,6 +85,7 @@ export function testConfig(changes: Partial<ServerConfig>): ServerConfig {
     privateUpstreams: [],
     mirrorExpiryMs: 1_800_000,
     offline: false,
+    mirrorCacheBytes: undefined,
     proxies: { except: [] },
     caBundle: undefined,
     maxRequestBodyBytes: 10 * 2 ** 30,
