@@ -2,7 +2,7 @@
 export type StatusMetric = readonly [string, 'counter' | 'gauge', number]
 
 /** `status`. Times are seconds since the epoch. */
-export interface StatusJson extends Partial<Omit<MachineJson, 'polling_replicas'>> {
+export interface StatusJson extends Partial<Omit<MachineJson, 'polling_replicas'>>, Partial<ReplicaStatusJson> {
   readonly uuid: string
   readonly versioninfo: Readonly<Record<string, string>>
   /** A server without replicas is a master, too. */
@@ -20,7 +20,7 @@ export interface StatusJson extends Partial<Omit<MachineJson, 'polling_replicas'
 }
 
 /** Where the server lives: for root alone. */
-export interface MachineJson {
+export interface MachineJson extends Partial<PrimaryAddressJson> {
   readonly serverdir: string
   readonly 'server-code': string
   readonly host: string
@@ -39,4 +39,35 @@ export interface PollingReplicaJson {
   readonly 'is-streaming': boolean
   readonly 'last-request': number
   readonly 'outside-url': string | null
+}
+
+/** What a replica adds; null for what never was. What is said of the primary is there under an older name, too. */
+export interface ReplicaStatusJson {
+  /** Empty before the first contact. */
+  readonly 'primary-uuid': string
+  readonly 'master-uuid': string
+  /** The newest that the primary told of. */
+  readonly 'primary-serial': number | null
+  readonly 'master-serial': number | null
+  readonly 'primary-serial-timestamp': number | null
+  readonly 'master-serial-timestamp': number | null
+  readonly 'primary-contacted-at': number | null
+  readonly 'master-contacted-at': number | null
+  readonly 'update-from-primary-at': number | null
+  readonly 'update-from-master-at': number | null
+  readonly 'replica-started-at': number
+  /** When it last had every entry of the primary. */
+  readonly 'replica-metadata-in-sync-at': number | null
+  /** `stopped`: the primary's log cannot be followed any further, whatever is tried. */
+  readonly 'replica-state': 'connecting' | 'following' | 'stopped'
+  readonly 'replica-lag-serials': number
+  readonly 'replica-lag-seconds': number
+}
+
+/** Of a replica, for root alone. */
+export interface PrimaryAddressJson {
+  readonly 'primary-url': string
+  readonly 'master-url': string
+  /** Why it does not follow. */
+  readonly 'replica-problem': string | null
 }

@@ -2,6 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { CHANGELOG_TYPE } from '#log-format/framing.js'
 import type { DiskBlobs } from '#server/storage/disk-blobs.js'
+import type { Feed } from '#server/replication/feed.js'
+import type { Follower } from '#server/replication/follower.js'
 import type { Storage } from '#server/storage/storage.js'
 import type { SweepCounts } from '#server/storage/sweep.js'
 import type { ChangeStreams } from './change-streams.js'
@@ -21,6 +23,8 @@ export interface MetricSources {
   readonly smallFiles: SmallFileCache
   readonly hotFiles: HotFiles
   readonly streams: ChangeStreams
+  readonly feed: Feed
+  readonly follower: Follower | undefined
   /** What the last sweep found; undefined until it is over. */
   readonly swept: () => SweepCounts | undefined
 }
@@ -82,7 +86,7 @@ export class Metrics {
 }
 
 function addCounts(registry: Registry, sources: MetricSources): void {
-  const { storage, blobs, pages, files, smallFiles, hotFiles, streams, swept } = sources
+  const { storage, blobs, pages, files, smallFiles, hotFiles, streams, swept, feed, follower } = sources
   const counter = (name: string, help: string, read: () => number): void => {
     new Counter({
       name,
@@ -123,6 +127,12 @@ function addCounts(registry: Registry, sources: MetricSources): void {
   gauge('devpi_swept_blobs', 'Contents on the disk when unnamed ones were last removed', () => kept(swept()).blobs)
   gauge('devpi_swept_blob_bytes', 'Bytes of these contents', () => kept(swept()).bytes)
   gauge('devpi_change_streams', 'Streams of changes that are open', () => streams.open)
+  gauge('devpi_log_streams', 'Streams of the log that are open, one for each replica that follows', () => feed.open)
+  if (follower === undefined) return
+  gauge('devpi_replica_following', '0 while the primary cannot be followed', () => Number(follower.status.state === 'following'))
+  gauge('devpi_replica_primary_serial', 'Serial of the newest entry that the primary told of', () => follower.status.primarySerial)
+  gauge('devpi_replica_lag_serials', 'Entries of the primary that are not here yet', () => follower.status.lag.serials)
+  gauge('devpi_replica_lag_seconds', 'Time since all entries of the primary were here', () => follower.status.lag.seconds)
 }
 
 /** NaN, which Prometheus knows, as long as nobody has counted. */

@@ -80,6 +80,7 @@ export class MirrorRefresher implements AsyncDisposable {
     if (note !== undefined && until > now()) return { kind: note.has ? 'fresh' : 'absent', until }
     const failure = this.#failures.get(nameOf(mirror, project))
     if (failure !== undefined && failure.until > now()) return { kind: 'failed', refusal: failure.refusal }
+    if (storage.isReplica) return { kind: 'failed', refusal: new Refusal('upstream-failed', `this replica has ${indexName(mirror)} only as far as its primary was asked for it`) }
     const { coldWaitMs, staleWaitMs } = this.#limits
     return withinTime(this.#refresh(mirror, project, isKnown), isKnown ? staleWaitMs : coldWaitMs, () => ({ kind: 'failed', refusal: takesTooLong(mirror) }))
   }

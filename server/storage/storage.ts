@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, statfs } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Refusal } from '#log-format/api/refusal.js'
 import type { ChainHead } from '#log-format/chain.js'
@@ -11,6 +11,7 @@ import type { JsonValue } from '#log-format/values.js'
 import { Changelog } from './changelog.js'
 import { CommitSignal } from './commit-signal.js'
 import { Database } from './database.js'
+import { DiskRoom, freeBytesOf } from './disk-room.js'
 import type { EntryStore } from './entry-store.js'
 import { Importer } from './importer.js'
 import { HEAD_ROW_SHAPE } from './head-row.js'
@@ -26,10 +27,6 @@ import { type Committed, type CommittedEntry, Writer } from './writer.js'
 
 /** Layout of the rows; another number is refused rather than guessed at. */
 const STORE_FORMAT = 1
-
-/** Free bytes kept on the disk: a change is refused before the log itself would run out of room. */
-const RESERVED_BYTES = 64 * 1024 * 1024
-const ROOM_CHECK_MS = 1000
 
 export interface StorageOptions {
   /** The server directory; the database is in its folder `db`. */
@@ -116,6 +113,11 @@ export class Storage implements AsyncDisposable {
   /** Size of the log: what LevelDB estimated on open, and the bytes of the entries since. */
   get logBytes(): number {
     return this.#logBytesAtOpen + this.#source.counts.bytes
+  }
+
+  /** Whether entries come from another node, so that nothing can be changed here. */
+  get isReplica(): boolean {
+    return this.#source instanceof Importer
   }
 
   /** False once a write of the log failed, which only a restart can mend. */
@@ -314,35 +316,4 @@ async function refreshShapes(db: Database, entries: Changelog, options: StorageO
     })
   }
   await db.write([{ type: 'put', key, value: packValue(wanted) }], { sync: true })
-}
-
-/** Bytes that may still be written to the disk of a folder. */
-export async function freeBytesOf(folder: string): Promise<number> {
-  const { bavail, bsize } = await statfs(folder)
-  return bavail * bsize
-}
-
-/** Looks at the disk at most once a second. */
-class DiskRoom {
-  readonly #freeBytes: () => Promise<number>
-  #checked = -Infinity
-  #enough = true
-
-  constructor(freeBytes: () => Promise<number>) {
-    this.#freeBytes = freeBytes
-  }
-
-  async isEnough(): Promise<boolean> {
-    if (performance.now() - this.#checked > ROOM_CHECK_MS || !this.#enough) {
-      this.#enough = (await this.#freeBytes()) >= RESERVED_BYTES
-      this.#checked = performance.now()
-    }
-    return this.#enough
-  }
-
-  /** Refuses `storage-full`. */
-  async ensure(): Promise<void> {
-    if (await this.isEnough()) return
-    throw new Refusal('storage-full', 'the disk of the server is full; nothing was changed, try again when there is room')
-  }
 }

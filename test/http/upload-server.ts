@@ -145,6 +145,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
   const pages = new ProjectPages(storage, node)
   const files = new PublicFiles(storage, node, smallFiles)
   const streams = new ChangeStreams()
+  const feed = new Feed({ storage, now: Date.now })
   const secret = randomBytes(32)
   let requests = 0
   return {
@@ -152,11 +153,11 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     blobs,
     hasher,
     streams,
-    feed: new Feed({ storage, now: Date.now }),
+    feed,
     replicas: new ReplicaTable(),
     follower: undefined,
     relay: undefined,
-    metrics: new Metrics({ serverVersion: '1', storage, blobs, pages, files, smallFiles, hotFiles, streams, swept: () => undefined }),
+    metrics: new Metrics({ serverVersion: '1', storage, blobs, pages, files, smallFiles, hotFiles, streams, feed, follower: undefined, swept: () => undefined }),
     isMonitor: () => true,
     proxies,
     node,

@@ -1,6 +1,6 @@
 import { CHANGELOG_TYPE } from '#log-format/framing.js'
 import { JSON_TYPE } from '../negotiate.js'
-import { flag, listOf, mapOf, type Noun, object, ONLY_JSON, type Operation, ref, result, text } from './description.js'
+import { flag, listOf, mapOf, type Noun, object, ONLY_JSON, type Operation, ref, result, type Schema, text } from './description.js'
 
 /** Where clients find everything else. They may ask with `POST`, too. */
 function api(id: string, path: string, title: string): Operation[] {
@@ -12,6 +12,31 @@ function api(id: string, path: string, title: string): Operation[] {
     { id, method: 'GET', ...shared, asks, refuses },
     { id: `${id}ByPost`, method: 'POST', ...shared, title: `${title}, by POST`, asks, refuses, text: 'The same, for clients that post. A body is not looked at, and nothing changes.' },
   ]
+}
+
+const SECONDS: Schema = { type: ['number', 'null'] }
+const SERIAL: Schema = { type: ['integer', 'null'], description: 'The newest that the primary told of.' }
+
+/** What a replica adds. */
+const REPLICA_STATUS: Readonly<Record<string, Schema>> = {
+  'primary-uuid?': text('Of a replica, as all that follows; empty before the first contact.'),
+  'master-uuid?': text(),
+  'primary-serial?': SERIAL,
+  'master-serial?': SERIAL,
+  'primary-serial-timestamp?': SECONDS,
+  'master-serial-timestamp?': SECONDS,
+  'primary-contacted-at?': SECONDS,
+  'master-contacted-at?': SECONDS,
+  'update-from-primary-at?': SECONDS,
+  'update-from-master-at?': SECONDS,
+  'replica-started-at?': { type: 'number' },
+  'replica-metadata-in-sync-at?': { type: ['number', 'null'], description: 'When it last had every entry of the primary.' },
+  'replica-state?': { enum: ['connecting', 'following', 'stopped'] },
+  'replica-lag-serials?': { type: 'integer' },
+  'replica-lag-seconds?': { type: 'number' },
+  'primary-url?': text('For root.'),
+  'master-url?': text(),
+  'replica-problem?': { type: ['string', 'null'], description: 'For root: why it does not follow.' },
 }
 
 export const server: Noun = {
@@ -165,6 +190,7 @@ export const server: Noun = {
       'host?': text(),
       'port?': { type: 'integer' },
       'outside-url?': { type: ['string', 'null'] },
+      ...REPLICA_STATUS,
     }),
   },
 }

@@ -1,13 +1,13 @@
 import { Router } from 'express'
-import type { MachineJson, PollingReplicaJson, StatusJson, StatusMetric } from '#log-format/api/status.js'
+import type { MachineJson, StatusJson, StatusMetric } from '#log-format/api/status.js'
 import { digestHex } from '#log-format/chain.js'
 import { ROOT_USER } from '#server/auth/caller.js'
 import { allows } from '#server/commands/rights.js'
-import type { ReplicaState } from '#server/replication/replica-table.js'
 import { callerOf } from '../authenticate.js'
 import type { Deps } from '../deps.js'
 import { mount } from '../methods.js'
 import { requireJson } from '../negotiate-api.js'
+import { pollingReplica, primaryAddress, replicaStatus } from '../replica-status.js'
 import { sendResult } from '../respond.js'
 
 /** `+status`, for monitoring and for clients that ask for versions. Where the server lives is for root alone. */
@@ -30,7 +30,7 @@ function statusJson(deps: Deps): StatusJson {
   return {
     uuid: deps.node.uuid,
     versioninfo: { 'devpi-server': deps.node.serverVersion },
-    role: 'MASTER',
+    role: deps.follower === undefined ? 'MASTER' : 'REPLICA',
     serial,
     digest: digestHex(digest),
     'last-commit-timestamp': time / 1000,
@@ -40,10 +40,11 @@ function statusJson(deps: Deps): StatusJson {
     'event-serial-in-sync-at': time / 1000,
     metrics: metrics(deps),
     polling_replicas: {},
+    ...(deps.follower && replicaStatus(deps.follower)),
   }
 }
 
-function machineJson({ facts, replicas }: Deps): MachineJson {
+function machineJson({ facts, replicas, follower }: Deps): MachineJson {
   const { serverdir, serverCode, host, port, outsideUrl } = facts()
   return {
     serverdir,
@@ -52,17 +53,7 @@ function machineJson({ facts, replicas }: Deps): MachineJson {
     port,
     'outside-url': outsideUrl ?? null,
     polling_replicas: Object.fromEntries(replicas.all().map(([node, state]) => [node, pollingReplica(state)])),
-  }
-}
-
-function pollingReplica({ address, serial, following, seenMs, outsideUrl }: ReplicaState): PollingReplicaJson {
-  return {
-    'remote-ip': address,
-    serial,
-    'in-request': following,
-    'is-streaming': following,
-    'last-request': seenMs / 1000,
-    'outside-url': outsideUrl ?? null,
+    ...(follower && primaryAddress(follower)),
   }
 }
 

@@ -1,0 +1,86 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+
+/** What happens to a connection on its way; bytes are counted from the server to the client. */
+export interface Trouble {
+  /** Both ends are cut after so many bytes. */
+  readonly cutAfter?: number
+  /** After so many bytes nothing passes any more, in either direction, and nobody is told. */
+  readonly silentAfter?: number
+  /** Bytes go on in pieces of at most this size. */
+  readonly pieceBytes?: number
+  /** Each piece waits so long. */
+  readonly delayMs?: number
+}
+
+/** A way to a server on which connections suffer. */
+export interface TcpProxy extends AsyncDisposable {
+  readonly url: string
+  /** Connections made so far. */
+  readonly connections: number
+  /** Of every connection from now on. */
+  trouble: () => Trouble
+  /** Cuts those that are open. */
+  cutAll(): void
+}
+
+export async function startTcpProxy(target: string, trouble: () => Trouble = () => ({})): Promise<TcpProxy> {
+  const { hostname, port } = new URL(target)
+  const open = new Set<Socket>()
+  const proxy = { trouble, connections: 0 }
+  const server = createServer((client) => {
+    proxy.connections += 1
+    const upstream = connect(Number(port), hostname)
+    const cut = (): void => {
+      client.destroy()
+      upstream.destroy()
+    }
+    for (const socket of [client, upstream]) {
+      open.add(socket)
+      socket.on('error', cut)
+      socket.on('close', () => {
+        open.delete(socket)
+        cut()
+      })
+    }
+    void pass(client, upstream, proxy.trouble(), cut)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const cutAll = (): void => { for (const socket of open) socket.destroy() }
+  return Object.assign(proxy, {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    cutAll,
+    [Symbol.asyncDispose]: async () => {
+      const closed = once(server, 'close')
+      server.close()
+      cutAll()
+      await closed
+    },
+  })
+}
+
+async function pass(client: Socket, upstream: Socket, trouble: Trouble, cut: () => void): Promise<void> {
+  const { cutAfter = Infinity, silentAfter = Infinity, pieceBytes = Infinity, delayMs = 0 } = trouble
+  let passed = 0
+  client.on('data', (data) => {
+    if (passed < silentAfter) upstream.write(data)
+  })
+  try {
+    for await (const data of upstream as AsyncIterable<Buffer>) {
+      for (let at = 0; at < data.length; ) {
+        const size = Math.min(pieceBytes, data.length - at, Math.max(cutAfter - passed, 0), Math.max(silentAfter - passed, 0))
+        if (passed >= silentAfter) await new Promise(() => undefined)
+        if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs))
+        if (size > 0 && !client.write(data.subarray(at, at + size))) await Promise.race([once(client, 'drain'), once(client, 'close')])
+        passed += size
+        at += size
+        if (passed >= cutAfter) return
+      }
+    }
+  } catch {
+    // cut from outside
+  } finally {
+    cut()
+  }
+}
