@@ -68,7 +68,8 @@ function parseJson(text: string, page: URL): SimpleFile[] {
 async function parseHtml(text: string, page: URL): Promise<SimpleFile[]> {
   const { parseProjectHtml } = await import('#server/packaging/simple-html-parser.js') // most upstreams speak JSON, and most servers start without asking one
   const { files, base } = parseProjectHtml(text)
-  return absolute(files, base !== undefined && URL.canParse(base, page.href) ? new URL(base, page) : page)
+  const stated = base !== undefined && URL.canParse(base, page.href) ? new URL(base, page) : page
+  return absolute(files, /^https?:$/.test(stated.protocol) ? stated : page) // as browsers have it
 }
 
 /** A URL that is already as `URL` would write it. */
