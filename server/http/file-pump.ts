@@ -27,28 +27,29 @@ export async function pumpFile(res: ServerResponse, blob: OpenBlob, range: ByteR
 }
 
 interface PumpBuffer {
-  readonly bytes: Buffer
-  /** Resolves when the socket has no more use for it. */
+  /** Made when it is first needed. */
+  bytes: Buffer | undefined
+  /** Resolves when the socket has no more use for what was written last. */
   written: Promise<void>
 }
 
 /**
  * Two buffers that take turns: one is filled while the socket empties the
- * other, so a transfer never holds more than 512 KiB.
+ * other, so a transfer never holds more than 512 KiB. What is in memory anyway
+ * takes a turn like them.
  */
 export class PumpBuffers {
   readonly #res: ServerResponse
   readonly #writes: PendingWrites
-  #next: PumpBuffer
-  #last: PumpBuffer
+  readonly #size: number
+  #next: PumpBuffer = { bytes: undefined, written: Promise.resolve() }
+  #last: PumpBuffer = { bytes: undefined, written: Promise.resolve() }
 
   /** `most`: bytes that will be passed on at most. */
   constructor(res: ServerResponse, most: number) {
     this.#res = res
     this.#writes = new PendingWrites(res)
-    const size = Math.min(READ_BYTES, most)
-    this.#next = { bytes: Buffer.allocUnsafeSlow(size), written: Promise.resolve() }
-    this.#last = { bytes: Buffer.allocUnsafeSlow(size), written: Promise.resolve() }
+    this.#size = Math.min(READ_BYTES, most)
   }
 
   /** Reads up to `most` bytes and writes them, once there is room; tells how many. */
@@ -56,16 +57,31 @@ export class PumpBuffers {
     const buffer = this.#next
     await buffer.written // only then may it be overwritten
     if (this.#res.destroyed) return 'gone'
+    buffer.bytes ??= Buffer.allocUnsafeSlow(this.#size)
     const bytes = await blob.read(buffer.bytes.subarray(0, most), position)
-    if (bytes > 0) buffer.written = this.#writes.write(buffer.bytes.subarray(0, bytes))
-    this.#next = this.#last
-    this.#last = buffer
+    if (bytes > 0) buffer.written = this.#writes.write([buffer.bytes.subarray(0, bytes)])
+    this.#takeTurns()
     return bytes
+  }
+
+  /** Writes bytes that nobody changes, once there is room; tells how many. */
+  async passOn(chunks: readonly Uint8Array[]): Promise<number | 'gone'> {
+    await this.#next.written
+    if (this.#res.destroyed) return 'gone'
+    this.#next.written = this.#writes.write(chunks)
+    this.#takeTurns()
+    return chunks.reduce((sum, { length }) => sum + length, 0)
   }
 
   /** Resolves when the socket has taken all, or the client is gone. */
   async flushed(): Promise<void> {
     await Promise.all([this.#next.written, this.#last.written])
+  }
+
+  #takeTurns(): void {
+    const used = this.#next
+    this.#next = this.#last
+    this.#last = used
   }
 }
 
@@ -82,8 +98,8 @@ class PendingWrites {
     })
   }
 
-  /** Resolves when the socket has no more use for the bytes, or the client is gone. */
-  write(bytes: Uint8Array): Promise<void> {
+  /** Resolves when the socket has no more use for any of them, or the client is gone. */
+  write(chunks: readonly Uint8Array[]): Promise<void> {
     if (this.#res.destroyed) return Promise.resolve()
     return new Promise((resolve) => {
       const settle = (): void => {
@@ -91,7 +107,10 @@ class PendingWrites {
         resolve()
       }
       this.#settle.add(settle)
-      this.#res.write(bytes, settle)
+      const last = chunks.length - 1
+      this.#res.cork() // in one system call
+      for (const [at, chunk] of chunks.entries()) this.#res.write(chunk, at === last ? settle : undefined)
+      this.#res.uncork()
     })
   }
 }

@@ -6,6 +6,7 @@ import type { Feed } from '#server/replication/feed.js'
 import type { Follower } from '#server/replication/follower.js'
 import type { Storage } from '#server/storage/storage.js'
 import type { SweepCounts } from '#server/storage/sweep.js'
+import type { FileDownloads } from '#server/upstream/file-download.js'
 import type { ChangeStreams } from './change-streams.js'
 import { EVENT_STREAM_TYPE } from './negotiate.js'
 import type { ProjectPages } from './project-pages.js'
@@ -25,6 +26,7 @@ export interface MetricSources {
   readonly streams: ChangeStreams
   readonly feed: Feed
   readonly follower: Follower | undefined
+  readonly downloads: FileDownloads
   /** What the last sweep found; undefined until it is over. */
   readonly swept: () => SweepCounts | undefined
 }
@@ -86,7 +88,7 @@ export class Metrics {
 }
 
 function addCounts(registry: Registry, sources: MetricSources): void {
-  const { storage, blobs, pages, files, smallFiles, hotFiles, streams, swept, feed, follower } = sources
+  const { storage, blobs, pages, files, smallFiles, hotFiles, streams, downloads, swept, feed, follower } = sources
   const counter = (name: string, help: string, read: () => number): void => {
     new Counter({
       name,
@@ -123,6 +125,8 @@ function addCounts(registry: Registry, sources: MetricSources): void {
   gauge('devpi_file_cache_bytes', 'Memory of cached files', () => smallFiles.bytes + hotFiles.bytes)
   counter('devpi_blobs_received_total', 'Contents uploaded whole, whether they were kept or not', () => blobs.counts.received)
   counter('devpi_blob_received_bytes_total', 'Bytes of these contents', () => blobs.counts.receivedBytes)
+  counter('devpi_mirror_downloads_total', 'Files fetched from upstreams, one for all who wait for it', () => downloads.counts.started)
+  counter('devpi_mirror_downloads_failed_total', 'Of these, those that broke off or were not what was announced', () => downloads.counts.failed)
   counter('devpi_blobs_removed_total', 'Contents that were removed', () => blobs.counts.removed)
   gauge('devpi_swept_blobs', 'Contents on the disk when unnamed ones were last removed', () => kept(swept()).blobs)
   gauge('devpi_swept_blob_bytes', 'Bytes of these contents', () => kept(swept()).bytes)

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { keys } from '#log-format/keys.js'
 import type { MirrorFileValue } from '#log-format/values.js'
-import type { FileRef } from '#server/commands/lookups.js'
+import { type FileRef, indexName } from '#server/commands/lookups.js'
 import { type AskedMirror, enteredAt, findMirroredFile, type MirroredFile, noteMirrorDigest } from '#server/commands/mirrors.js'
 import { contentTypeOf } from '#server/packaging/filename.js'
 import type { JudgedFile } from '#server/packaging/release-policy.js'
@@ -120,6 +120,7 @@ async function wantedFile(deps: Deps, { mirror, basename, project, content }: Mi
   return {
     upstream: await upstreamOf(deps.storage, mirror),
     url,
+    owner: indexName(mirror),
     ...(sha256 === undefined ? { onStored } : { sha256 }),
     ...(md5 !== undefined && { md5 }),
     ...(size !== undefined && { size }),

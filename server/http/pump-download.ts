@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { BlobStore, OpenBlob } from '#server/storage/blob-store.js'
 import { openFile } from '#server/storage/open-blob.js'
-import type { Download } from '#server/upstream/downloads.js'
+import type { Download, RecentBytes } from '#server/upstream/downloads.js'
 import type { ByteRange } from './byte-range.js'
 import { PumpBuffers, pumpFile } from './file-pump.js'
 
@@ -35,12 +35,20 @@ export async function pumpDownload(
         }
         return
       }
+      const end = Math.min(progress.bytes, range.end)
+      const { recent } = progress
+      if (recent !== undefined && recent.start <= position) {
+        const passed = await buffers.passOn(cut(recent, position, end))
+        if (passed === 'gone') return
+        position += passed
+        continue
+      }
       temp ??= await openUnlessGone(progress.path)
       if (temp === undefined) {
         await download.beyond(Infinity)
         continue
       }
-      const bytes = await buffers.pass(temp, position, Math.min(progress.bytes, range.end) - position)
+      const bytes = await buffers.pass(temp, position, end - position)
       if (bytes === 'gone') return
       position += bytes
     }
@@ -51,6 +59,18 @@ export async function pumpDownload(
   } finally {
     await temp?.close()
   }
+}
+
+/** The bytes from `from` up to `to`; there is at least one of them. */
+function cut({ start, chunks }: RecentBytes, from: number, to: number): Uint8Array[] {
+  const found: Uint8Array[] = []
+  let at = start
+  for (const chunk of chunks) {
+    const piece = chunk.subarray(Math.max(0, from - at), Math.max(0, to - at))
+    if (piece.length > 0) found.push(piece)
+    at += chunk.length
+  }
+  return found
 }
 
 /** Undefined when the download ended meanwhile. */

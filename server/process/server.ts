@@ -135,7 +135,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     replicas: new ReplicaTable(),
     follower,
     relay: following && relayWrites(following.relay, { proxies, outsideUrl }),
-    metrics: new Metrics({ serverVersion: node.serverVersion, storage, blobs, pages, files, smallFiles, hotFiles, streams, feed, follower, swept: () => swept }),
+    metrics: new Metrics({ serverVersion: node.serverVersion, storage, blobs, pages, files, smallFiles, hotFiles, streams, downloads, feed, follower, swept: () => swept }),
     isMonitor: monitorsFrom(config.metricsFrom, proxies),
     node,
     now,

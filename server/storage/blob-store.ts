@@ -19,8 +19,11 @@ export interface ReceiveOptions {
   readonly digests?: readonly DigestName[]
   /** Aborts the receiving, which then rejects with the reason. */
   readonly signal?: AbortSignal
-  /** Told whenever more of a content can be read from the file it is written to, which goes away in the end. */
-  readonly onWritten?: (path: string, bytes: number) => void
+  /**
+   * Told whenever more of a content can be read from the file it is written to,
+   * which goes away in the end: how many bytes in all, and the last of them.
+   */
+  readonly onWritten?: (path: string, bytes: number, last: readonly Uint8Array[]) => void
 }
 
 /**

@@ -86,9 +86,10 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
         pending.push(chunk)
         pendingBytes += chunk.length
         if (!isDue()) continue
+        const last = pending
         await flush()
         writtenAt = performance.now()
-        onWritten?.(temp.path, size)
+        onWritten?.(temp.path, size, last)
       }
       // The disk goes on while the caller looks into the content; a commit hears of a failure.
       if (pendingBytes === size) {

@@ -1,17 +1,24 @@
 import { Refusal } from '#log-format/api/refusal.js'
 
+/** What came last of a file, for those who have all before it: they need not read it from the disk. */
+export interface RecentBytes {
+  readonly start: number
+  /** May go beyond what is to be given to anybody yet. */
+  readonly chunks: readonly Uint8Array[]
+}
+
 /** How much of a file is here. */
 export type DownloadProgress =
   /** The first bytes can be read from a file, which may go away once all are here. */
-  | { readonly kind: 'partial'; readonly path: string; readonly bytes: number }
+  | { readonly kind: 'partial'; readonly path: string; readonly bytes: number; readonly recent?: RecentBytes }
   | { readonly kind: 'whole'; readonly sha256: string; readonly size: number }
 
 /** What a download tells of itself. */
 export interface DownloadSteps {
   /** The other side is sending; with the size in bytes of the whole file, if it is known. */
   begun(size: number | undefined): void
-  /** So many of the first bytes can be read from the file at `path`. */
-  written(path: string, bytes: number): void
+  /** So many of the first bytes can be read from the file at `path`; `last` are the last of them, where they are at hand. */
+  written(path: string, bytes: number, last?: readonly Uint8Array[]): void
   /** So many bytes are all, and the right ones: who waits for the last of them need not wait for the disk. */
   verified(size: number): void
 }
@@ -37,7 +44,10 @@ export class Download {
     }
     const steps: DownloadSteps = {
       begun,
-      written: (path, bytes) => { this.#readable(path, Math.min(bytes, this.#size ?? Infinity) - 1) },
+      written: (path, bytes, last = []) => {
+        const start = bytes - last.reduce((sum, { length }) => sum + length, 0)
+        this.#readable(path, Math.min(bytes, this.#size ?? Infinity) - 1, last.length > 0 ? { start, chunks: last } : undefined)
+      },
       verified: (bytes) => { if (this.#progress?.kind === 'partial') this.#readable(this.#progress.path, bytes) },
     }
     const whole = work(steps, signal).then(
@@ -77,8 +87,8 @@ export class Download {
     await this.whole().catch(() => undefined)
   }
 
-  #readable(path: string, bytes: number): void {
-    this.#progress = { kind: 'partial', path, bytes }
+  #readable(path: string, bytes: number, recent?: RecentBytes): void {
+    this.#progress = { kind: 'partial', path, bytes, ...(recent !== undefined && { recent }) }
     this.#wake()
   }
 
@@ -96,8 +106,8 @@ const LONGEST_DOWNLOAD_MS = 60 * 60 * 1000
 export class Downloads implements AsyncDisposable {
   readonly #running = new Map<string, Download>()
   readonly #stop = new AbortController()
-  /** Downloads begun. */
-  readonly counts = { started: 0 }
+  /** Downloads begun since the start, and those that came to nothing: also a content that was not what was announced. */
+  readonly counts = { started: 0, failed: 0 }
 
   /** The download of that name; if it is not under way, it begins with `work`. */
   of(name: string, work: DownloadWork): Download {
@@ -106,7 +116,10 @@ export class Downloads implements AsyncDisposable {
     const download = new Download(work, AbortSignal.any([this.#stop.signal, AbortSignal.timeout(LONGEST_DOWNLOAD_MS)]))
     this.counts.started += 1
     this.#running.set(name, download)
-    void download.settled().then(() => this.#running.delete(name))
+    void download
+      .whole()
+      .catch(() => { this.counts.failed += 1 })
+      .finally(() => this.#running.delete(name))
     return download
   }
 

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import { Refusal } from '#log-format/api/refusal.js'
 import type { Upstream, UpstreamClient, UpstreamReply } from './client.js'
+import { DownloadSlots } from './download-slots.js'
 import { type Download, Downloads, type DownloadSteps } from './downloads.js'
 
 /** Where downloads are kept; what it receives is kept only if it is committed. */
@@ -11,7 +12,7 @@ export interface DownloadStore {
       readonly maxBytes: number
       readonly digests: readonly 'md5'[]
       readonly signal: AbortSignal
-      readonly onWritten: (path: string, bytes: number) => void
+      readonly onWritten: (path: string, bytes: number, last: readonly Uint8Array[]) => void
     },
   ): Promise<AsyncDisposable & { readonly sha256: string; readonly size: number; readonly digests: { readonly md5?: string }; commit(): Promise<void> }>
 }
@@ -19,6 +20,8 @@ export interface DownloadStore {
 export interface WantedFile {
   readonly upstream: Upstream
   readonly url: string
+  /** For whom: tells apart those of whom each has to be told what was stored. */
+  readonly owner: string
   /** As the upstream announced them. */
   readonly sha256?: string
   readonly md5?: string
@@ -34,6 +37,7 @@ export class FileDownloads implements AsyncDisposable {
   readonly #maxBytes: number
   readonly #onStored: ((bytes: number) => void) | undefined
   readonly #downloads = new Downloads()
+  readonly #slots = new DownloadSlots()
 
   /** `onStored` is told the size of each file that was stored. */
   constructor(input: { readonly client: UpstreamClient; readonly store: DownloadStore; readonly maxBytes: number; readonly onStored?: (bytes: number) => void }) {
@@ -49,7 +53,7 @@ export class FileDownloads implements AsyncDisposable {
 
   /** The download of a file, begun if it is not under way. */
   of(wanted: WantedFile): Download {
-    return this.#downloads.of(`${wanted.sha256 ?? ''}\0${wanted.url}`, (steps, signal) => this.#fetch(wanted, steps, signal))
+    return this.#downloads.of(nameOf(wanted), (steps, signal) => this.#fetch(wanted, steps, signal))
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -57,12 +61,13 @@ export class FileDownloads implements AsyncDisposable {
   }
 
   async #fetch(wanted: WantedFile, steps: DownloadSteps, signal: AbortSignal): Promise<{ readonly sha256: string; readonly size: number }> {
+    using _ = await this.#slots.take(wanted.url, signal)
     const { reply: { body, url }, size } = await openFile(this.#client, wanted, signal)
     steps.begun(size)
     try {
       const digests = wanted.md5 === undefined ? [] : (['md5'] as const)
       const maxBytes = Math.min(this.#maxBytes, size ?? this.#maxBytes)
-      const onWritten = (path: string, bytes: number): void => { steps.written(path, bytes) }
+      const onWritten = (path: string, bytes: number, last: readonly Uint8Array[]): void => { steps.written(path, bytes, last) }
       await using received = await this.#store.receive(body, { maxBytes, digests, signal, onWritten })
       checkContent(wanted, received, size)
       if (wanted.onStored === undefined) steps.verified(received.size)
@@ -77,6 +82,12 @@ export class FileDownloads implements AsyncDisposable {
       body.destroy()
     }
   }
+}
+
+/** Of a download. Who may not ask the upstream for a file by himself does not get it out of what another one asked for. */
+function nameOf({ upstream, url, owner, sha256, md5, size, onStored }: WantedFile): string {
+  const { username, password } = upstream.credentials ?? {}
+  return JSON.stringify([url, sha256, md5, size, username !== undefined && [upstream.url.origin, username, password], onStored !== undefined && owner])
 }
 
 async function openFile(client: UpstreamClient, wanted: WantedFile, signal: AbortSignal): Promise<{ readonly reply: UpstreamReply; readonly size: number | undefined }> {

@@ -292,6 +292,7 @@ describe('files', () => {
     upstream.on('/files/liar/liar-1.0.zip', (_request, response) => void response.writeHead(200, { 'content-length': content.length }).end(Buffer.concat([content.subarray(0, -1), Buffer.from([content.at(-1)! ^ 1])])))
     const replies = await Promise.all([1, 2, 3].map(() => server.fetch(url).then((reply) => reply.arrayBuffer()).then(() => 'whole', () => 'broken')))
     expect(replies).toEqual(['broken', 'broken', 'broken'])
+    expect(await (await server.fetch('/+metrics')).text()).toMatch(/^devpi_mirror_downloads_failed_total [1-9]/m)
     expect(await blobCount()).toBe(before)
   })
 

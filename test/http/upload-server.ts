@@ -146,6 +146,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
   const files = new PublicFiles(storage, node, smallFiles)
   const streams = new ChangeStreams()
   const feed = new Feed({ storage, now: Date.now })
+  const downloads = new FileDownloads({ client: upstream, store: blobs, maxBytes: 0 })
   const secret = randomBytes(32)
   let requests = 0
   return {
@@ -157,7 +158,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     replicas: new ReplicaTable(),
     follower: undefined,
     relay: undefined,
-    metrics: new Metrics({ serverVersion: '1', storage, blobs, pages, files, smallFiles, hotFiles, streams, feed, follower: undefined, swept: () => undefined }),
+    metrics: new Metrics({ serverVersion: '1', storage, blobs, pages, files, smallFiles, hotFiles, streams, downloads, feed, follower: undefined, swept: () => undefined }),
     isMonitor: () => true,
     proxies,
     node,
@@ -185,7 +186,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     isStored: undefined,
     usedBlobs: undefined,
     mirrorNames: new MirrorNames({ storage, client: upstream, lists: new NameLists(''), now: () => 0, onFault: (fault) => { throw fault } }),
-    downloads: new FileDownloads({ client: upstream, store: blobs, maxBytes: 0 }),
+    downloads,
     facts: () => ({ serverdir: '', host: '', port: 0, outsideUrl: undefined, serverCode: '' }),
     reportFault: (error) => faults.push(error),
   }
