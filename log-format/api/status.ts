@@ -2,7 +2,7 @@
 export type StatusMetric = readonly [string, 'counter' | 'gauge', number]
 
 /** `status`. Times are seconds since the epoch. */
-export interface StatusJson extends Partial<Omit<MachineJson, 'polling_replicas'>>, Partial<ReplicaStatusJson> {
+export interface StatusJson extends Partial<Omit<MachineJson, 'polling_replicas'>>, Partial<ReplicaStatusJson>, Partial<FileReplicationJson> {
   readonly uuid: string
   readonly versioninfo: Readonly<Record<string, string>>
   /** A server without replicas is a master, too. */
@@ -27,6 +27,16 @@ export interface MachineJson extends Partial<PrimaryAddressJson> {
   readonly port: number
   readonly 'outside-url': string | null
   readonly polling_replicas: Readonly<Record<string, PollingReplicaJson>>
+}
+
+/** Of a replica: whether it has the files, too. */
+export interface FileReplicationJson {
+  /** When it last had all of them, or all but those that it leaves out; null if it never had since it started. */
+  readonly 'replica-files-in-sync-at': number | null
+  /** Why none is fetched now; for root alone. */
+  readonly 'replica-files-paused'?: string | null
+  /** By path, up to 1,000 files that could not be had so far; for others than root it is empty. */
+  readonly 'replication-errors': Readonly<Record<string, { readonly url: string; readonly message: string; readonly relpath: string }>>
 }
 
 /** A replica that follows this server, or did since it started. */

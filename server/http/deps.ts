@@ -16,6 +16,7 @@ import type { Storage } from '#server/storage/storage.js'
 import type { FileDownloads } from '#server/upstream/file-download.js'
 import type { TargetHosts } from '#server/upstream/target-hosts.js'
 import type { DocsArchives } from './docs-archives.js'
+import type { FileReplication } from './file-replication-status.js'
 import type { ChangeStreams } from './change-streams.js'
 import type { HotFiles } from './hot-files.js'
 import type { Metrics } from './metrics.js'
@@ -89,6 +90,7 @@ export interface Deps {
   readonly usedBlobs: UsedBlobs | undefined
   /** On a replica: where contents come from that are not here yet. */
   readonly fetches?: BlobFetches
+  readonly fileReplication?: FileReplication
   readonly facts: () => ProcessFacts
   /** ms since the epoch. */
   readonly now: () => number

@@ -8,6 +8,7 @@ import type { Storage } from '#server/storage/storage.js'
 import type { SweepCounts } from '#server/storage/sweep.js'
 import type { FileDownloads } from '#server/upstream/file-download.js'
 import type { ChangeStreams } from './change-streams.js'
+import type { FileReplication } from './file-replication-status.js'
 import { EVENT_STREAM_TYPE } from './negotiate.js'
 import type { ProjectPages } from './project-pages.js'
 import type { PublicFiles } from './public-files.js'
@@ -29,6 +30,8 @@ export interface MetricSources {
   readonly downloads: FileDownloads
   /** What the last sweep found; undefined until it is over. */
   readonly swept: () => SweepCounts | undefined
+  /** Of a replica. */
+  readonly fileReplication?: FileReplication | undefined
 }
 
 const SECONDS = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60]
@@ -132,11 +135,22 @@ function addCounts(registry: Registry, sources: MetricSources): void {
   gauge('devpi_swept_blob_bytes', 'Bytes of these contents', () => kept(swept()).bytes)
   gauge('devpi_change_streams', 'Streams of changes that are open', () => streams.open)
   gauge('devpi_log_streams', 'Streams of the log that are open, one for each replica that follows', () => feed.open)
-  if (follower === undefined) return
+  if (follower !== undefined) addReplicaCounts(gauge, counter, { follower, fileReplication: sources.fileReplication })
+}
+
+type AddMetric = (name: string, help: string, read: () => number) => void
+
+function addReplicaCounts(gauge: AddMetric, counter: AddMetric, { follower, fileReplication }: { readonly follower: Follower; readonly fileReplication: FileReplication | undefined }): void {
   gauge('devpi_replica_following', '0 while the primary cannot be followed', () => Number(follower.status.state === 'following'))
   gauge('devpi_replica_primary_serial', 'Serial of the newest entry that the primary told of', () => follower.status.primarySerial)
   gauge('devpi_replica_lag_serials', 'Entries of the primary that are not here yet', () => follower.status.lag.serials)
   gauge('devpi_replica_lag_seconds', 'Time since all entries of the primary were here', () => follower.status.lag.seconds)
+  if (fileReplication === undefined) return
+  const { fetch, fetches } = fileReplication
+  gauge('devpi_replica_files_queued', 'Entries not looked through for files yet, and files being fetched', () => fetch.status.queued)
+  gauge('devpi_replica_files_failed', 'Files that could not be had so far', () => fetch.status.failed)
+  counter('devpi_replica_files_fetched_total', 'Files fetched whole', () => fetches.counts.fetched)
+  counter('devpi_replica_file_bytes_total', 'Bytes of files that were sent here', () => fetches.counts.bytes)
 }
 
 /** NaN, which Prometheus knows, as long as nobody has counted. */

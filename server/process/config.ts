@@ -1,6 +1,8 @@
 import { BlockList, isIP } from 'node:net'
 import { join, resolve } from 'node:path'
 import type { ProxySettings } from '#server/upstream/proxies.js'
+import { Refusal } from '#log-format/api/refusal.js'
+import { parseSkippedIndexes, type SkippedIndexes } from '#server/replication/skip-indexes.js'
 import { parseConfigFile, type FileOptions } from './config-file.js'
 import { environmentName, findOption, helpText, unknownOption, OPTIONS, type OptionName, type Program } from './options.js'
 import { caBundleIn, proxiesIn } from './network-environment.js'
@@ -22,6 +24,12 @@ export interface ServerConfig {
   readonly role: AskedRole
   /** Without a slash at its end. */
   readonly primaryUrl: string | undefined
+  /** Files that a replica fetches at the same time. */
+  readonly fileThreads: number
+  /** Indexes of which a replica fetches files only when somebody asks for them. */
+  readonly skippedFiles: SkippedIndexes
+  /** Addresses of further nodes that a replica asks for files. */
+  readonly fileSources: readonly string[]
   readonly secretFile: string | undefined
   /** Who alone may create or change users and indexes; undefined where everybody may. */
   readonly restrictModify: readonly string[] | undefined
@@ -101,6 +109,9 @@ function typedConfig(values: OptionValues, env: ConfigSources['env']): ServerCon
     metricsFrom: values.networks('metrics-from'),
     role: values.role('role'),
     primaryUrl: values.oneUrl('primary-url', 'master-url'),
+    fileThreads: values.integer('file-replication-threads', 1, 64),
+    skippedFiles: values.skippedIndexes('file-replication-skip-indexes'),
+    fileSources: values.urls('file-replication-source'),
     secretFile: values.path('secretfile'),
     restrictModify: values.names('restrict-modify'),
     pushHosts: values.hosts('push-host'),
@@ -247,13 +258,21 @@ class OptionValues {
   }
 
   url(name: OptionName): string | undefined {
+    return this.urls(name)[0]
+  }
+
+  urls(name: OptionName): readonly string[] {
     const { texts, place } = this.#find(name)
-    const [text] = texts
-    if (text === undefined) return undefined
-    const url = URL.canParse(text) ? new URL(text) : undefined
-    const plain = url !== undefined && /^https?:$/.test(url.protocol) && url.search === '' && url.hash === '' && url.username === '' && url.password === ''
-    if (!plain) throw new UsageError(`${place} wants an http or https address without query, not '${text}'`)
-    return text.replace(/\/+$/, '')
+    return texts.map((text) => plainUrl(text, place))
+  }
+
+  skippedIndexes(name: OptionName): SkippedIndexes {
+    const { texts, place } = this.#find(name)
+    try {
+      return parseSkippedIndexes(texts[0] ?? '')
+    } catch (error) {
+      throw error instanceof Refusal ? new UsageError(`${place}: ${error.message}`) : error
+    }
   }
 
   /** Given under either name. */
@@ -308,6 +327,14 @@ class OptionValues {
     const fallback = OPTIONS.find((option) => option.name === name)?.fallback
     return { texts: fallback === undefined ? [] : [fallback], place: `--${name}` }
   }
+}
+
+/** Without a slash at its end. */
+function plainUrl(text: string, place: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const plain = url !== undefined && /^https?:$/.test(url.protocol) && url.search === '' && url.hash === '' && url.username === '' && url.password === ''
+  if (!plain) throw new UsageError(`${place} wants an http or https address without query, not '${text}'`)
+  return text.replace(/\/+$/, '')
 }
 
 function isNetwork(text: string): boolean {

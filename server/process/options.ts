@@ -16,7 +16,7 @@ export interface Option {
 export type OptionName =
   | 'configfile' | 'debug' | 'serverdir' | 'host' | 'port' | 'outside-url' | 'trusted-proxy' | 'secretfile'
   | 'restrict-modify' | 'push-host' | 'allow-private-upstream' | 'mirror-cache-expiry' | 'mirror-cache-size' | 'offline-mode' | 'metrics-from' | 'max-request-body-size' | 'undo-window' | 'argon2-memory-cost' | 'argon2-parallelism' | 'argon2-time-cost'
-  | 'role' | 'primary-url' | 'master-url'
+  | 'role' | 'primary-url' | 'master-url' | 'file-replication-threads' | 'file-replication-skip-indexes' | 'file-replication-source'
   | 'no-root-pypi' | 'root-passwd' | 'root-passwd-hash'
 
 const ALL: readonly Program[] = ['devpi-server', 'devpi-init', 'devpi-fsck', 'devpi-passwd']
@@ -38,6 +38,15 @@ export const OPTIONS: readonly Option[] = [
   { name: 'role', programs: SERVER, argument: 'ROLE', fallback: 'auto', help: 'standalone, primary or replica; auto: what it was, or a replica if --primary-url is given' },
   { name: 'primary-url', programs: SERVER, argument: 'URL', help: 'address of the server that a replica follows' },
   { name: 'master-url', programs: SERVER, argument: 'URL', help: 'older name of --primary-url' },
+  { name: 'file-replication-threads', programs: SERVER, argument: 'N', fallback: '4', help: 'files that a replica fetches at the same time' },
+  {
+    name: 'file-replication-skip-indexes', programs: SERVER, argument: 'LIST', fallback: '',
+    help: 'files that a replica fetches only when somebody asks for them: all, or names (user/index) and types of indexes, separated by commas',
+  },
+  {
+    name: 'file-replication-source', programs: SERVER, argument: 'URL', repeatable: true,
+    help: 'address of another replica, with the same secret, that is asked for files when the primary does not give them; may be repeated',
+  },
   { name: 'secretfile', programs: SERVER, argument: 'FILE', help: 'secret that signs login tokens, and by which replicas are known: on those, a copy of their primary\'s' },
   { name: 'restrict-modify', programs: SERVER, argument: 'USERS', help: 'only these users and :groups, separated by commas, may create or change users and indexes' },
   {
@@ -68,7 +77,7 @@ export const OPTIONS: readonly Option[] = [
 /** Options of the reference that are refused by name until they work. */
 export const NOT_AVAILABLE: ReadonlySet<string> = new Set([
   'absolute-urls', 'autocreate-users', 'bypass-cdn', 'checksum', 'connection-limit', 'debug-macros',
-  'documentation-path', 'export', 'file-replication-skip-indexes', 'file-replication-threads', 'gen-config',
+  'documentation-path', 'export', 'gen-config',
   'hard-links', 'import', 'include-mirrored-files', 'indexer-backend', 'keep-docs-packed', 'keyfs-cache-size', 'listen',
   'log', 'logger-cfg', 'no-checksum', 'no-events', 'no-replica-streaming',
   'passwd', 'profile-requests', 'proxy-timeout', 'pypi-cache-expiry', 'refresh',

@@ -13,6 +13,8 @@ import { createApp } from '#server/http/app.js'
 import { ChangeStreams } from '#server/http/change-streams.js'
 import type { Deps, ProcessFacts } from '#server/http/deps.js'
 import { DocsArchives } from '#server/http/docs-archives.js'
+import { fetchedBlobs } from '#server/http/fetched-blobs.js'
+import type { FileReplication } from '#server/http/file-replication-status.js'
 import { HotFiles } from '#server/http/hot-files.js'
 import { createListener } from '#server/http/listener.js'
 import { Metrics } from '#server/http/metrics.js'
@@ -42,6 +44,7 @@ import { TargetHosts } from '#server/upstream/target-hosts.js'
 import { CloseStack } from './close-stack.js'
 import type { ServerConfig } from './config.js'
 import { openServerDir, reportInitialised } from './initialise.js'
+import { type FileReplicationTimes, replicateFiles } from './file-replication.js'
 import type { Logger } from './logger.js'
 import { Evictor } from './evictor.js'
 import { readCaBundle } from './network-environment.js'
@@ -64,6 +67,7 @@ export interface Surroundings {
   /** How long streams of the log last and are silent, in ms. */
   readonly feed?: { readonly heartbeatMs?: number; readonly streamMs?: number }
   readonly follower?: Partial<FollowerTimes>
+  readonly fileReplication?: FileReplicationTimes
 }
 
 /** A server that answers. Disposing it finishes running requests and closes everything. */
@@ -75,11 +79,14 @@ export interface RunningServer extends AsyncDisposable {
   readonly feed: Feed
   /** On a replica. */
   readonly follower: Follower | undefined
+  readonly fileReplication: FileReplication | undefined
   readonly role: Role
 }
 
 const IDLE_TIMEOUT_MS = 120_000
 const UPSTREAM_TIMEOUT_MS = 5000
+/** Another node that sends nothing for so long of a file has failed. */
+const FILE_TIMEOUT_MS = 20_000
 /** Running requests have this long to end when the server stops. */
 const STOP_TIMEOUT_MS = 30_000
 const STOP_CHECK_MS = 50
@@ -109,12 +116,16 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const isOffline = config.offline
   const isStored = isOffline ? async (sha256: string) => (await blobs.stat(sha256)) !== undefined : undefined
   const pages = stack.use(new ProjectPages(storage, node, now, isStored))
+  const userAgent = `devpi-server/${node.serverVersion}`
+  const files = decided.role === 'replica'
+    ? stack.use(await replicateFiles({ storage, blobs, config, primaryUrl: decided.primaryUrl, tokens, userAgent, idleTimeoutMs: FILE_TIMEOUT_MS, now, logger, times: surroundings.fileReplication }))
+    : undefined
   const smallFiles = new SmallFileCache({})
   const hotFiles = stack.use(new HotFiles())
-  const files = stack.use(new PublicFiles(storage, node, smallFiles))
+  const publicFiles = stack.use(new PublicFiles(storage, node, smallFiles))
   const streams = new ChangeStreams()
   const feed = new Feed({ storage, now, ...surroundings.feed })
-  const upstream = stack.use(new UpstreamClient({ hosts: new TargetHosts(config.privateUpstreams, '--allow-private-upstream'), userAgent: `devpi-server/${node.serverVersion}`, now, idleTimeoutMs: upstreamTimeoutMs, isOffline, proxies: config.proxies, ...(ca !== undefined && { ca }) }))
+  const upstream = stack.use(new UpstreamClient({ hosts: new TargetHosts(config.privateUpstreams, '--allow-private-upstream'), userAgent, now, idleTimeoutMs: upstreamTimeoutMs, isOffline, proxies: config.proxies, ...(ca !== undefined && { ca }) }))
   const lists = new NameLists(join(config.serverDir, 'mirror-names'))
   const onFault = (fault: unknown): void => { logger.error({ err: fault }, 'what an upstream has could not be stored') }
   const mirrors = stack.use(new MirrorRefresher({ storage, client: upstream, isOffline, now, newRequestId, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
@@ -135,7 +146,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     replicas: new ReplicaTable(),
     follower,
     relay: following && relayWrites(following.relay, { proxies, outsideUrl }),
-    metrics: new Metrics({ serverVersion: node.serverVersion, storage, blobs, pages, files, smallFiles, hotFiles, streams, downloads, feed, follower, swept: () => swept }),
+    metrics: new Metrics({ serverVersion: node.serverVersion, storage, blobs, pages, files: publicFiles, smallFiles, hotFiles, streams, downloads, feed, follower, swept: () => swept, fileReplication: files }),
     isMonitor: monitorsFrom(config.metricsFrom, proxies),
     node,
     now,
@@ -151,8 +162,8 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     nodeTokens: tokens,
     smallFiles,
     hotFiles,
-    files,
-    docs: stack.use(new DocsArchives(blobs)),
+    files: publicFiles,
+    docs: stack.use(new DocsArchives({ open: (sha256) => fetchedBlobs(blobs, files?.fetches).open(sha256), path: (sha256) => blobs.path(sha256) })),
     outsideUrl,
     policy: config.restrictModify === undefined ? { signUp: 'open' } : { signUp: 'closed', managers: config.restrictModify },
     limits: { maxUploadBytes: config.maxRequestBodyBytes, idleTimeoutMs },
@@ -162,6 +173,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     mirrorNames,
     downloads,
     usedBlobs: evictor && new UsedBlobs(blobs, now),
+    ...(files && { fetches: files.fetches, fileReplication: files }),
     facts: () => factsOf(config, address.port),
     reportFault: (error, context) => {
       logger.error({ err: error, ...context }, 'a request failed')
@@ -184,6 +196,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     blobs,
     feed,
     follower,
+    fileReplication: files,
     role: decided.role,
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   }

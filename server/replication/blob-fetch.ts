@@ -42,7 +42,7 @@ export interface BlobFetchStatus {
   readonly queued: number
   /** Contents that could not be had so far. */
   readonly failed: number
-  /** When everything was here last; undefined if it never was since the start. */
+  /** When everything was here last that the log named; undefined if it never was since the start. */
   readonly inSyncAt: number | undefined
   /** Why nothing is fetched just now, in a sentence. */
   readonly paused: string | undefined
@@ -124,7 +124,7 @@ export class BlobFetch implements AsyncDisposable {
 
   get #isInSync(): boolean {
     const { storage, backlog } = this.#input
-    return this.#seen === storage.head.serial && this.#fetching.size === 0 && backlog.count === 0
+    return this.#seen !== NO_SERIAL && this.#seen === storage.head.serial && this.#fetching.size === 0 && backlog.count === 0
   }
 
   /** Runs for ever, whatever goes wrong in it. */
@@ -155,7 +155,7 @@ export class BlobFetch implements AsyncDisposable {
       await this.#moveCursor()
       this.#changed()
       await storage.reached(nextSerial(this.#seen), signal)
-      if (this.#fetching.size === 0 && backlog.count === 0) this.#inSyncAt = now() // up to this very moment
+      if (this.#seen !== NO_SERIAL && this.#fetching.size === 0 && backlog.count === 0) this.#inSyncAt = now() // up to this very moment
     }
   }
 

@@ -162,6 +162,33 @@ test('what a node cannot give delays nothing else', async () => {
   expect(await stored(replica)).toEqual(all)
 })
 
+test('a file that is removed while it is fetched is no failure', async () => {
+  await using folder = await tempFolder()
+  const file = wheel('brief', '1.0')
+  const brief = sha256Of(file.bytes)
+  expect((await alice.upload('other', file)).ok).toBe(true)
+  let answerLater = (): void => undefined
+  const asked = new Promise<void>((resolve) => {
+    answerLater = resolve
+  })
+  let refuse = (): void => undefined
+  await using node = await fakeNode((sha256, request, response) => {
+    if (sha256 !== brief) return sendContent(CONTENTS.get(sha256)!, request, response)
+    refuse = () => { response.writeHead(404).end() }
+    answerLater()
+  })
+  await using replica = await openReplica({ folder: folder.path, from: [node.url], undoWindowMs: Infinity })
+  await replica.takeLog(primary)
+  await replica.fetch.start()
+  await asked
+  expect((await alice.delete(`/alice/other/+f/${brief.slice(0, 3)}/${brief.slice(3, 16)}/${file.filename}?force`)).ok).toBe(true)
+  await replica.takeLog(primary)
+  refuse()
+  await replica.fetch.until(({ queued, failed }) => queued === 0 && failed === 0)
+  expect(await stored(replica)).toEqual(all)
+  expect(node.asked.filter((one) => one === brief)).toHaveLength(1)
+})
+
 test('a primary that is away is waited for, and is nobody\'s failure', async () => {
   await using folder = await tempFolder()
   let isAway = true

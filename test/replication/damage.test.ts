@@ -51,7 +51,7 @@ async function replicaOf(answer: Answer, run: (replica: TestServer) => Promise<v
   primary.listen(0, '127.0.0.1')
   await once(primary, 'listening')
   try {
-    await using replica = await startReplica({ url: `http://127.0.0.1:${(primary.address() as AddressInfo).port}`, serverDir })
+    await using replica = await startReplica({ url: `http://127.0.0.1:${(primary.address() as AddressInfo).port}`, secretFile: join(serverDir, '.secret') })
     await run(replica)
   } finally {
     primary.close()

@@ -5,6 +5,7 @@ import { ROOT_USER } from '#server/auth/caller.js'
 import { allows } from '#server/commands/rights.js'
 import { callerOf } from '../authenticate.js'
 import type { Deps } from '../deps.js'
+import { fileReplicationJson, fileReplicationMetrics } from '../file-replication-status.js'
 import { mount } from '../methods.js'
 import { requireJson } from '../negotiate-api.js'
 import { pollingReplica, primaryAddress, replicaStatus } from '../replica-status.js'
@@ -18,7 +19,8 @@ export function statusRoutes(deps: Deps): Router {
       requireJson(req)
       const caller = await callerOf(deps, req)
       const mayInspect = await allows(deps.storage.reader(), caller, 'inspect', { user: ROOT_USER })
-      const result = { ...statusJson(deps), ...(mayInspect && machineJson(deps)) }
+      const files = deps.fileReplication && fileReplicationJson(deps.fileReplication, { mayInspect })
+      const result = { ...statusJson(deps), ...files, ...(mayInspect && machineJson(deps)) }
       sendResult(res, { type: 'status', result, serial: deps.storage.head.serial })
     },
   })
@@ -58,7 +60,7 @@ function machineJson({ facts, replicas, follower }: Deps): MachineJson {
 }
 
 /** A few of those at `+metrics`. */
-function metrics({ storage, pages, smallFiles, hotFiles }: Deps): readonly StatusMetric[] {
+function metrics({ storage, pages, smallFiles, hotFiles, fileReplication }: Deps): readonly StatusMetric[] {
   const { batches, entries } = storage.writeCounts
   return [
     ['devpi_server_log_batches', 'counter', batches],
@@ -68,5 +70,6 @@ function metrics({ storage, pages, smallFiles, hotFiles }: Deps): readonly Statu
     ['devpi_server_page_cache_size', 'gauge', pages.bytes],
     ['devpi_server_file_cache_size', 'gauge', smallFiles.bytes + hotFiles.bytes],
     ['devpi_server_memory_rss_bytes', 'gauge', process.memoryUsage.rss()],
+    ...(fileReplication === undefined ? [] : fileReplicationMetrics(fileReplication)),
   ]
 }
