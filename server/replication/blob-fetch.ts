@@ -55,8 +55,8 @@ const PAUSE: BackOff = { firstMs: 500, longestMs: 30_000 }
 /** Entries looked through between two moves of the durable cursor. */
 const ENTRIES_PER_MOVE = 1000
 const LONGEST_REST_MS = 60_000
-/** Going through the backlog is followed by a rest of so many times as long. */
-const RESTS = 5
+/** The rest after going through the backlog, for each content in it: about five times as long as it took to read. */
+const REST_MS_EACH = 0.05
 
 /**
  * Fetches the contents that entries name, with a cursor of its own: the log
@@ -250,7 +250,7 @@ export class BlobFetch implements AsyncDisposable {
         if (missing.due > begun) this.#nextTry = Math.min(this.#nextTry, missing.due)
         else await this.#again(missing)
       }
-      const restMs = Math.max(this.#nextTry - now(), RESTS * (now() - begun))
+      const restMs = Math.max(this.#nextTry - now(), REST_MS_EACH * backlog.count)
       await this.#rest(Math.min(Math.max(restMs, 1), LONGEST_REST_MS))
     }
   }
