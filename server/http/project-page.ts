@@ -48,7 +48,6 @@ export function renderProjectPage(input: ProjectPageInput): PageBody {
       if (bytes.length > 0) pieces.push(bytes)
       if (!last) for (const { basename } of run.files) taken.add(basename)
     }
-    for (const basename of contribution.hidden ?? []) taken.add(basename)
   }
   const head = isJson
     ? openProjectJson({ name: project, versions: mergedVersions(contributions) })

@@ -16,7 +16,7 @@ export async function readContributions(stage: OpenStage, project: string): Prom
   return found
 }
 
-/** The files of a page: of each name the one of the first index that has it, unless that is hidden there. */
+/** The files of a page: of each name the one of the first index that has it. */
 export function* filesShown(contributions: readonly Contribution[]): Generator<{ readonly of: Contribution; readonly file: ProjectFile }> {
   const taken = new Set<string>()
   for (const contribution of contributions) {
@@ -29,6 +29,5 @@ export function* filesShown(contributions: readonly Contribution[]): Generator<{
       }
     }
     for (const name of own) taken.add(name)
-    for (const name of contribution.hidden ?? []) taken.add(name)
   }
 }

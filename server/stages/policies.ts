@@ -103,10 +103,7 @@ export function judgeOn(policies: StagePolicies | undefined, owner: IndexRef, pr
 /** What one index adds to a page. */
 export interface Contribution {
   readonly ref: IndexRef
-  /** Without what is hidden. */
   readonly snapshot: ProjectSnapshot
-  /** Names of hidden files: no index behind shows one of its own of that name. */
-  readonly hidden?: ReadonlySet<string>
 }
 
 export interface HiddenFile extends IndexRef {
@@ -125,30 +122,32 @@ export interface ShownParts {
   readonly key: string
 }
 
-/** Takes off a page what policies hide: the one place where they decide what it has. `contributions` in resolution order. */
+/**
+ * Takes off a page what policies hide: the one place where they decide what it
+ * has. `contributions` in resolution order; of a hidden file no index behind
+ * shows its own of that name.
+ */
 export function applyPolicies(policies: StagePolicies | undefined, project: string, contributions: readonly Contribution[]): ShownParts {
   if (policies === undefined) return { contributions, hidden: [], until: Infinity, key: '' }
   const hidden: HiddenFile[] = []
   const taken = new Set<string>()
+  const leftOut = new Set<string>()
   let until = Infinity
-  const shown = contributions.map(({ ref, snapshot }) => {
+  const shown = contributions.map((contribution) => {
+    const { ref, snapshot } = contribution
     const judge = judgeOn(policies, ref, project)
-    const names = new Set<string>()
-    if (judge !== undefined) {
-      for (const run of snapshot.runs) {
-        for (const file of run.files) {
-          const { rules, next } = judge(file)
-          until = Math.min(until, next)
-          if (rules.length === 0) continue
-          names.add(file.basename)
-          if (!taken.has(file.basename)) hidden.push({ ...ref, basename: file.basename, version: file.version, rules })
-        }
-      }
+    for (const file of filesOf(snapshot)) {
+      if (judge === undefined || taken.has(file.basename)) continue
+      const { rules, next } = judge(file)
+      until = Math.min(until, next)
+      if (rules.length === 0) continue
+      leftOut.add(file.basename)
+      hidden.push({ ...ref, basename: file.basename, version: file.version, rules })
     }
-    for (const run of snapshot.runs) for (const { basename } of run.files) taken.add(basename)
-    return judge === undefined ? { ref, snapshot } : { ref, snapshot: withoutHidden(snapshot, names, judge), hidden: names }
+    for (const { basename } of filesOf(snapshot)) taken.add(basename)
+    return judge === undefined && leftOut.size === 0 ? contribution : { ref, snapshot: without(leftOut, snapshot, judge) }
   })
-  return { contributions: shown, hidden, until, key: keyOf(shown) }
+  return { contributions: shown, hidden, until, key: keyOf(shown, leftOut) }
 }
 
 /** `hidden=3`, and when the next of them is shown, if time alone lifts it; undefined where nothing is hidden. */
@@ -159,7 +158,7 @@ export function policyHeader({ hidden }: Pick<ShownParts, 'hidden'>): string | u
 }
 
 /** A version goes with its last file; one that never had any goes where a policy hides it whenever it came. */
-function withoutHidden(snapshot: ProjectSnapshot, names: ReadonlySet<string>, judge: StageJudge): ProjectSnapshot {
+function without(leftOut: ReadonlySet<string>, snapshot: ProjectSnapshot, judge: StageJudge | undefined): ProjectSnapshot {
   const [had, left] = [new Set<string>(), new Set<string>()]
   const runs: FileRun[] = []
   let fileCount = 0
@@ -167,7 +166,7 @@ function withoutHidden(snapshot: ProjectSnapshot, names: ReadonlySet<string>, ju
     const files: ProjectFile[] = []
     for (const file of run.files) {
       had.add(file.version)
-      if (names.has(file.basename)) continue
+      if (leftOut.has(file.basename)) continue
       left.add(file.version)
       files.push(file)
     }
@@ -175,18 +174,21 @@ function withoutHidden(snapshot: ProjectSnapshot, names: ReadonlySet<string>, ju
     if (files.length === run.files.length) runs.push(run)
     else if (files.length > 0) runs.push({ files, rendered: new Map() })
   }
-  const stays = ({ version }: ProjectVersion): boolean => (had.has(version) ? left.has(version) : judge({ version, entered: -Infinity }).rules.length === 0)
+  const stays = ({ version }: ProjectVersion): boolean => (had.has(version) ? left.has(version) : judge === undefined || judge({ version, entered: -Infinity }).rules.length === 0)
   const versions = new Map([...snapshot.versions].filter(([, version]) => stays(version)))
   return { runs, fileCount, versions, versionList: [...versions.values()].sort(compareProjectVersions) }
 }
 
-function keyOf(contributions: readonly Contribution[]): string {
+function* filesOf({ runs }: ProjectSnapshot): Generator<ProjectFile> {
+  for (const { files } of runs) yield* files
+}
+
+function keyOf(contributions: readonly Contribution[], leftOut: ReadonlySet<string>): string {
   const hash = createHash('sha256')
-  for (const { ref, hidden, snapshot } of contributions) {
-    if (hidden === undefined) continue
-    hash.update(`\0${indexName(ref)}`)
-    for (const basename of hidden) hash.update(`\0${basename}`)
-    for (const { version } of snapshot.versionList) hash.update(`\0\0${version}`)
+  for (const basename of leftOut) hash.update(`\0${basename}`)
+  for (const { ref, snapshot } of contributions) {
+    hash.update(`\0\0${indexName(ref)}`)
+    for (const { version } of snapshot.versionList) hash.update(`\0${version}`)
   }
   return hash.digest('base64url')
 }

@@ -22,7 +22,7 @@ test(
       throw new Error(`with PROPERTY_SEED=${SEED}`, { cause: error })
     }
     // It would prove nothing if everything or nothing had been hidden.
-    expect(Math.min(world.counts.shown, world.counts.hidden, world.counts.refused, world.counts.fetched)).toBeGreaterThan(ROUNDS)
+    expect(Math.min(world.counts.shown, world.counts.hidden, world.counts.refused, world.counts.fetched)).toBeGreaterThan(ROUNDS / 4)
   },
   60_000 + ROUNDS * 5000,
 )
@@ -112,8 +112,10 @@ class World implements AsyncDisposable {
     const [owner, project, version] = [this.#random.pick(STAGES), this.#random.pick(PROJECTS), this.#random.pick(VERSIONS)]
     const { filename, bytes } = wheel(project, version, { padding: 1 + this.#random.below(50) })
     await done(this.#alice.upload(owner, { filename, bytes }))
+    const path = `/${owner}/+f/${dirOf(bytes)}/${filename}`
+    if (this.#paths.get(`${owner} ${filename}`) === path) return // the same again is no entry
     this.#learn({ owner, project, version, basename: filename, entered: this.#clock.time })
-    this.#paths.set(`${owner} ${filename}`, `/${owner}/+f/${dirOf(bytes)}/${filename}`)
+    this.#paths.set(`${owner} ${filename}`, path)
   }
 
   /** The upstream of a mirror gets a file, and may say when. */
