@@ -1,3 +1,5 @@
+import { maskPassword } from './urls.js'
+
 /** Changes one setting of a text and leaves everything else as it is. Undefined for a text that is not understood. */
 export type Edited = string | undefined
 
@@ -65,28 +67,52 @@ function locateIni(lines: readonly string[], section: string, spellings: readonl
   return { header, key }
 }
 
-/** Sets a key above all tables of a TOML file. */
-export function setTomlKey(text: string, key: string, value: string): Edited {
-  if (/"""|'''/.test(text)) return undefined // a text over several lines may look like anything
+/** The value of a key, its lines joined; undefined when there is none, or the file is not understood. */
+export function readIniKey(text: string, section: string, spellings: readonly string[]): string | undefined {
   const lines = linesOf(text)
-  const firstTable = lines.findIndex((line) => /^\s*\[/.test(line))
-  const top = firstTable === -1 ? lines.length : firstTable
-  const matching = lines.slice(0, top).flatMap((line, at) => (new RegExp(`^\\s*"?${key}"?\\s*=`).test(line) ? [at] : []))
-  const setting = `${key} = ${JSON.stringify(value)}`
-  const [at] = matching
-  if (matching.length > 1) return undefined
-  if (at === undefined) return joined([...lines.slice(0, top), setting, ...(firstTable === -1 ? [] : ['']), ...lines.slice(top)])
-  return joined([...lines.slice(0, at), setting, ...lines.slice(at + 1)])
+  const key = locateIni(lines, section, spellings)?.key
+  return key && lines.slice(key.line, key.end).join(' ').replace(/^[^=:]*[=:]\s*/, '').trim()
 }
 
-/** What changed, as lines with `-` and `+`. */
+/** Pairs of lines: files of settings have some hundred lines. */
+const MOST_COMPARED = 4_000_000
+
+/** What changed, as lines with `-` and `+`; passwords in them are hidden. */
 export function differenceOf(before: string, after: string): string[] {
   const [old, fresh] = [linesOf(before), linesOf(after)]
-  let start = 0
-  while (start < Math.min(old.length, fresh.length) && old[start] === fresh[start]) start++
-  let end = 0
-  while (end < Math.min(old.length, fresh.length) - start && old.at(-1 - end) === fresh.at(-1 - end)) end++
-  return [...old.slice(start, old.length - end).map((line) => `- ${line}`), ...fresh.slice(start, fresh.length - end).map((line) => `+ ${line}`)]
+  if (old.length * fresh.length > MOST_COMPARED) return ['… is too long to show what changes']
+  const common = commonTails(old, fresh)
+  const changes: string[] = []
+  let [from, to] = [0, 0]
+  while (from < old.length || to < fresh.length) {
+    const [gone, come] = [old[from], fresh[to]]
+    if (gone !== undefined && gone === come) {
+      from += 1
+      to += 1
+    } else if (gone !== undefined && (come === undefined || common(from + 1, to) >= common(from, to + 1))) {
+      changes.push(`- ${withoutPassword(gone)}`)
+      from += 1
+    } else {
+      changes.push(`+ ${withoutPassword(come ?? '')}`)
+      to += 1
+    }
+  }
+  return changes
+}
+
+/** How many lines two texts have in common, in order, from these lines on. */
+function commonTails(old: readonly string[], fresh: readonly string[]): (from: number, to: number) => number {
+  const width = fresh.length + 1
+  const lengths = new Uint32Array((old.length + 1) * width)
+  const at = (from: number, to: number): number => lengths[from * width + to] ?? 0
+  for (let from = old.length - 1; from >= 0; from--) {
+    for (let to = fresh.length - 1; to >= 0; to--) lengths[from * width + to] = old[from] === fresh[to] ? at(from + 1, to + 1) + 1 : Math.max(at(from + 1, to), at(from, to + 1))
+  }
+  return at
+}
+
+function withoutPassword(line: string): string {
+  return maskPassword(line).replace(/^(\s*[\w.-]*(?:password|token|secret)[\w.-]*\s*[=:]\s*).+$/i, '$1****')
 }
 
 function linesOf(text: string): string[] {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Context } from './base-command.js'
 import { runChild } from './children.js'
 import { Failure } from './failure.js'
-import { describeInstaller, readInstallerStates } from './installer-config.js'
+import { describeInstaller, PUBLISHING, readInstallerStates } from './installer-config.js'
 import { listOf, objectOf, textOf } from './json.js'
 import { targetOf } from './place.js'
 import { proxyFor } from './proxy.js'
@@ -119,10 +119,10 @@ async function checkTools(context: Context): Promise<Check[]> {
 
 /** Whether installers look at the index that is selected; those that look at none are as they are. */
 async function checkInstallers({ session, env, cwd }: Context): Promise<Check[]> {
-  const wanted = session.place?.simpleindex
+  const { simpleindex, pypisubmit } = session.place ?? {}
   const states = await readInstallerStates({ env, cwd, venv: undefined })
   return states.filter(({ index }) => index !== undefined).map((state): Check => {
-    const agrees = state.index === wanted
+    const agrees = state.index === (PUBLISHING.includes(state.tool) ? pypisubmit : simpleindex)
     return { id: `config-${state.tool}`, status: agrees ? 'ok' : 'warn', detail: describeInstaller(state, env).replace(/\s+:/, ':'), ...(!agrees && { fix: 'devpi use --set-cfg' }) }
   })
 }

@@ -1,10 +1,13 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { readIniKey } from './config-editors.js'
 import { expandPath, homeFolder } from './session.js'
+import { readTomlKey } from './toml-editor.js'
 import { maskPassword } from './urls.js'
+import { findProgram } from './venv.js'
 
-export type Installer = 'easy_install' | 'pip' | 'buildout' | 'uv'
+export type Installer = 'easy_install' | 'pip' | 'buildout' | 'uv' | 'poetry' | 'pdm' | 'twine'
 
 /** A file in which an installer looks for its index. */
 export interface InstallerFile {
@@ -18,13 +21,21 @@ export interface InstallerState extends InstallerFile {
   readonly index: string | undefined
 }
 
-/** The key at the start of a line that names the index. */
-const KEYS: Readonly<Record<Installer, RegExp>> = {
-  easy_install: /^index[_-]url\s*[=:]\s*(.*)$/m,
-  pip: /^index[_-]url\s*[=:]\s*(.*)$/m,
-  buildout: /^index\s*[=:]\s*(.*)$/m,
-  uv: /^index-url\s*=\s*(.*)$/m,
+/** What tools for publishing call the server. */
+export const PUBLISH_NAME = 'devpi'
+
+/** Where each keeps the address: of the pages it installs from, or of the index it uploads to. */
+const READERS: Readonly<Record<Installer, (text: string) => string | undefined>> = {
+  easy_install: (text) => readIniKey(text, 'easy_install', ['index_url', 'index-url']),
+  pip: (text) => readIniKey(text, 'global', ['index-url', 'index_url']),
+  buildout: (text) => readIniKey(text, 'buildout', ['index']),
+  uv: (text) => readTomlKey(text, ['index-url']),
+  poetry: (text) => readTomlKey(text, ['repositories', PUBLISH_NAME, 'url']),
+  pdm: (text) => readTomlKey(text, ['pypi', 'url']),
+  twine: (text) => readIniKey(text, PUBLISH_NAME, ['repository']),
 }
+/** Those that are for uploads. */
+export const PUBLISHING: readonly Installer[] = ['poetry', 'twine']
 
 export interface InstallerPlaces {
   readonly env: NodeJS.ProcessEnv
@@ -33,7 +44,7 @@ export interface InstallerPlaces {
   readonly venv: string | undefined
 }
 
-/** The files that are shown, and that `use --set-cfg` writes. */
+/** The files that are shown. */
 export function installerFiles({ env, cwd, venv }: InstallerPlaces): InstallerFile[] {
   if (venv !== undefined) {
     return [
@@ -47,7 +58,34 @@ export function installerFiles({ env, cwd, venv }: InstallerPlaces): InstallerFi
     { tool: 'pip', path: pipFile(env, cwd) },
     { tool: 'buildout', path: join(home, '.buildout/default.cfg') },
     { tool: 'uv', path: uvFile(env, cwd) },
+    ...optionalFiles(env, cwd).filter(({ path }) => existsSync(path)),
   ]
+}
+
+/** The files that `use --set-cfg` writes: of tools that not everybody has, only of those that are there. */
+export function filesToWrite(places: InstallerPlaces): InstallerFile[] {
+  const { env, cwd, venv } = places
+  if (venv !== undefined) return installerFiles(places)
+  const known = installerFiles(places)
+  const further = optionalFiles(env, cwd).filter(({ tool }) => !known.some((file) => file.tool === tool) && findProgram(tool, undefined, env) !== undefined)
+  return [...known, ...further]
+}
+
+function optionalFiles(env: NodeJS.ProcessEnv, cwd: string): InstallerFile[] {
+  const poetry = env['POETRY_CONFIG_DIR'] ?? ''
+  const pdm = env['PDM_CONFIG_FILE'] ?? ''
+  return [
+    { tool: 'poetry', path: join(poetry === '' ? join(configFolder(env), 'pypoetry') : expandPath(poetry, env, cwd), 'config.toml') },
+    { tool: 'pdm', path: pdm === '' ? join(configFolder(env), 'pdm/config.toml') : expandPath(pdm, env, cwd) },
+    { tool: 'twine', path: join(homeFolder(env), '.pypirc') },
+  ]
+}
+
+/** Where a user's settings lie on this system. */
+function configFolder(env: NodeJS.ProcessEnv): string {
+  if (process.platform === 'darwin') return join(homeFolder(env), 'Library/Application Support')
+  const named = process.platform === 'win32' ? env['APPDATA'] : env['XDG_CONFIG_HOME']
+  return named === undefined || named === '' ? join(homeFolder(env), '.config') : named
 }
 
 function pipFile(env: NodeJS.ProcessEnv, cwd: string): string {
@@ -77,7 +115,7 @@ export async function readInstallerStates(places: InstallerPlaces): Promise<Inst
   return Promise.all(
     installerFiles(places).map(async (file) => {
       const text = await readFile(file.path, 'utf8').catch(() => undefined)
-      const value = text === undefined ? undefined : KEYS[file.tool].exec(text)?.[1]?.trim().replace(/^(["'])(.*)\1$/, '$2')
+      const value = text === undefined ? undefined : READERS[file.tool](text)
       return { ...file, exists: text !== undefined || existsSync(file.path), index: value === undefined || value === '' ? undefined : maskPassword(value) }
     }),
   )

@@ -42,7 +42,7 @@ current server, or NAME of an index of your own. \`user:password@\` in it is sto
     list: Flags.boolean({ char: 'l', description: 'list the indexes of the server' }),
     user: textFlag({ char: 'u', description: 'with -l: only indexes of this user; else: go on as this user, who has logged in before', helpValue: 'USER' }),
     urls: Flags.boolean({ description: 'show the addresses of the index too' }),
-    'set-cfg': Flags.boolean({ description: 'write the index into the files of pip, uv, easy_install and buildout'}),
+    'set-cfg': Flags.boolean({ description: 'write the index into the files of pip, uv, easy_install and buildout, and of poetry, pdm and twine where these are' }),
     'pip-set-trusted': textFlag({ char: 't', description: 'whether --set-cfg marks the host as trusted', options: ['yes', 'no', 'auto'] }),
     'always-set-cfg': textFlag({ description: 'let every use imply --set-cfg', options: ['yes', 'no'] }),
     venv: textFlag({ description: 'virtual environment for install and its files; - forgets it', helpValue: 'PATH|NAME|-' }),
