@@ -81,6 +81,12 @@ class PrintedHelp extends Help {
     this.#surroundings = surroundings
   }
 
+  /** Lines of a description end where the source does; on paper they end where the terminal does. */
+  protected override formatCommand(command: Interfaces.Config['commands'][number]): string {
+    const { description } = command
+    return super.formatCommand({ ...command, ...(description !== undefined && { description: description.replace(/(\S)\n(?=\S)/g, '$1 ') }) })
+  }
+
   protected override log(...lines: string[]): void {
     this.#surroundings.writeOut(`${lines.join(' ')}\n`)
   }

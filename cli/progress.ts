@@ -46,7 +46,9 @@ export class Progress implements Disposable {
     const rate = done / Math.max(0.1, (Date.now() - this.#started) / 1000)
     const bar = '#'.repeat(Math.round(share * BAR_CELLS)).padEnd(BAR_CELLS, '.')
     const left = rate > 0 ? Math.ceil((this.#total - done) / rate) : 0
-    return `[${bar}] ${Math.floor(share * 100)}% of ${megabytes(this.#total)} MB, ${megabytes(rate)} MB/s, ${left} s left`.slice(0, Math.max(20, this.#context.surroundings.columns - 1))
+    const percent = `${Math.floor(share * 100)}%`
+    const parts = [`[${bar}] ${percent}`, ` of ${megabytes(this.#total)} MB`, `, ${megabytes(rate)} MB/s`, `, ${left} s left`]
+    return fitting(parts, this.#context.surroundings.columns - 1) || percent
   }
 
   [Symbol.dispose](): void {
@@ -56,4 +58,10 @@ export class Progress implements Disposable {
 
 function megabytes(bytes: number): string {
   return (bytes / 1e6).toFixed(1)
+}
+
+/** As many of the parts as have room together: a line that wraps could not be drawn over. */
+function fitting(parts: readonly string[], columns: number): string {
+  const joined = parts.map((_part, at) => parts.slice(0, at + 1).join(''))
+  return joined.findLast((text) => text.length <= columns) ?? ''
 }

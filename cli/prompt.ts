@@ -82,8 +82,12 @@ export class Prompt {
   }
 
   async #read(question: string, echo: 'shown' | 'hidden'): Promise<string> {
-    const answer = await this.#lines.line(echo, () => this.#terminal.ask(question))
-    if (echo === 'hidden') this.#terminal.ask('\n')
+    let answer: string | undefined
+    try {
+      answer = await this.#lines.line(echo, () => this.#terminal.ask(question))
+    } finally {
+      if (echo === 'hidden' || answer === undefined) this.#terminal.ask('\n') // nobody's Enter ended the line
+    }
     if (answer === undefined) throw new Failure('CANCELLED', 'no answer, nothing was done')
     return answer
   }

@@ -9,6 +9,7 @@ import type { Terminal } from './terminal.js'
  */
 export function reportFailure(error: unknown, terminal: Terminal, surroundings: Surroundings, usage: string): number {
   const failure = failureOf(error, surroundings)
+  if (surroundings.interrupted.aborted && surroundings.terminals.err) surroundings.writeErr('\r\u001b[K') // over the ^C that the terminal showed
   if (terminal.json) terminal.document({ ...failure.result, error: failure.toJson() })
   if (failure.code === 'USAGE') {
     terminal.line(usage)

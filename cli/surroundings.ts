@@ -32,7 +32,9 @@ export function ofThisProcess(interrupted: AbortSignal): Surroundings {
     cwd: process.cwd(),
     input: process.stdin,
     terminals: { input: process.stdin.isTTY, out: process.stdout.isTTY, err: process.stderr.isTTY },
-    columns: process.stderr.columns,
+    get columns() {
+      return process.stderr.columns // changes with the window
+    },
     writeOut: (text) => process.stdout.write(text),
     writeErr: (text) => process.stderr.write(text),
     interrupted,

@@ -145,6 +145,13 @@ test('with --jobs releases are tested at the same time, and what their tox print
   expect((await calls()).map(({ args }) => args.includes('-p '))).toEqual([false, false])
 })
 
+test('a download draws a bar in a terminal', async () => {
+  expect((await ada.upload('dev', sdist('bulky', '1.0', { ...INI, padding: 400_000 }))).status).toBe(200)
+  const { code, err } = await home.run('test -j 2 --no-upload bulky kite==0.9', { env, columns: 80 })
+  expect(code).toBe(0)
+  expect(err.join('\n')).toMatch(/\r\u001b\[K\[[#.]{20}\] \d+% of 0\.4 MB, /)
+})
+
 test('a report that is refused is told of; another index is named by its URL', async () => {
   await home.succeed('index -c closed bases=ada/dev acl_toxresult_upload=nobody')
   const refused = await devpi('test --index closed kite==0.9')
