@@ -73,12 +73,20 @@ async function showHelp(config: Interfaces.Config, { id }: Extract<Invocation, {
   return 0
 }
 
+/** The commands of the reference client in its order; those of our own follow in that of the alphabet. */
+const ORDER = ['use', 'getjson', 'patchjson', 'list', 'remove', 'user', 'passwd', 'login', 'logoff', 'logout', 'index', 'upload', 'test', 'push', 'install', 'refresh']
+
 class PrintedHelp extends Help {
   readonly #surroundings: Surroundings
 
   constructor(config: Interfaces.Config, surroundings: Surroundings) {
     super(config, { stripAnsi: !surroundings.terminals.out })
     this.#surroundings = surroundings
+  }
+
+  protected override get sortedCommands(): Interfaces.Config['commands'] {
+    const rank = (id: string): number => (ORDER.includes(id) ? ORDER.indexOf(id) : ORDER.length)
+    return super.sortedCommands.sort((a, b) => rank(a.id) - rank(b.id))
   }
 
   /** Lines of a description end where the source does; on paper they end where the terminal does. */
