@@ -225,7 +225,10 @@ export class Follower implements AsyncDisposable {
   async #take(reply: IncomingMessage, silence: Silence): Promise<boolean> {
     const { storage, now } = this.#options
     const reader = new FrameReader()
-    const queue = new ImportQueue(storage)
+    const queue = new ImportQueue(storage, {
+      onImported: () => { this.#heard(storage.head.serial) },
+      onFailed: () => { reply.destroy() }, // it may send nothing for long, and would be waited for
+    })
     let pieces = 0
     try {
       for await (const piece of reply as AsyncIterable<Buffer>) {
@@ -235,13 +238,11 @@ export class Follower implements AsyncDisposable {
         this.#updatedMs = now()
         if (reader.heartbeat !== undefined) this.#heard(reader.heartbeat.head)
         await queue.add(frames)
-        this.#heard(storage.head.serial)
         silence.begin()
       }
       if (reader.pending > 0) throw new Error('its reply was cut off within an entry')
     } finally {
       await queue.settle()
-      this.#heard(storage.head.serial)
     }
     return pieces > 0
   }

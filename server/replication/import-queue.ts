@@ -6,20 +6,28 @@ const MOST_WAITING_BYTES = 4 * 1024 * 1024
 /** Batches on their way: one is folded while another one is written. */
 const MOST_BATCHES = 2
 
+/** Told of what comes of entries, also while nobody adds any. */
+export interface ImportWatch {
+  readonly onImported: () => void
+  readonly onFailed: () => void
+}
+
 /**
  * Hands entries to the storage as they come: a single one at once, and while
  * batches are on their way all that arrive in the meantime together.
  */
 export class ImportQueue {
   readonly #storage: Storage
+  readonly #watch: ImportWatch
   #waiting: Frame[] = []
   #waitingBytes = 0
   #batches = 0
   #failure: { readonly error: unknown } | undefined
   #wake: (() => void) | undefined
 
-  constructor(storage: Storage) {
+  constructor(storage: Storage, watch: ImportWatch) {
     this.#storage = storage
+    this.#watch = watch
   }
 
   /** Resolves when there is room for more. Rejects with what the first failed import threw, after which nothing is taken. */
@@ -52,7 +60,13 @@ export class ImportQueue {
     this.#batches += 1
     void this.#storage
       .importEntries(batch)
-      .catch((error: unknown) => (this.#failure ??= { error }))
+      .then(
+        () => { this.#watch.onImported() },
+        (error: unknown) => {
+          this.#failure ??= { error }
+          this.#watch.onFailed()
+        },
+      )
       .then(() => {
         this.#batches -= 1
         this.#start()

@@ -65,7 +65,7 @@ test('status and figures of a replica tell how far it is behind, and whom it fol
   const proxy = await startTcpProxy(primary.url)
   await using replica = await startReplica(primary, {}, proxy.url)
   await caughtUp(replica, primary)
-  await until(() => replica.running.follower!.status.lag.seconds === 0)
+  await until(() => replica.running.follower!.status.inSyncMs !== undefined)
   const status = await statusOf(replica.fetch)
   expect(status).toMatchObject({
     role: 'REPLICA',
