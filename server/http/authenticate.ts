@@ -3,6 +3,7 @@ import type { Origin } from '#log-format/entry.js'
 import type { Caller } from '#server/auth/caller.js'
 import type { Identity } from '#server/auth/identify.js'
 import { type Deps, originOf } from './deps.js'
+import { readingReplica } from './replica-reader.js'
 
 /** What belongs to one request for as long as it lasts. */
 interface RequestState {
@@ -24,7 +25,7 @@ export function requestIdOf(request: IncomingMessage): string {
 /** Who sends the request. Asked for once, however many ask; a request that needs no caller pays nothing. */
 export function identityOf(deps: Deps, request: IncomingMessage): Promise<Identity> {
   const identify = async (): Promise<Identity> => {
-    const identity = await deps.authenticator.identify(request.headers, deps.proxies.clientAddress(request))
+    const identity = readingReplica(deps, request) ?? await deps.authenticator.identify(request.headers, deps.proxies.clientAddress(request))
     return { ...identity, caller: { ...identity.caller, policy: deps.policy } }
   }
   const state = states.get(request)

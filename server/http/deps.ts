@@ -7,6 +7,7 @@ import type { PasswordHasher } from '#server/auth/passwords.js'
 import type { DiskBlobs } from '#server/storage/disk-blobs.js'
 import type { MirrorNames } from '#server/stages/mirror-names.js'
 import type { MirrorRefresher } from '#server/stages/refresh-mirror.js'
+import type { MirrorsOfPrimary } from '#server/replication/mirrors-of-primary.js'
 import type { BlobFetches } from '#server/replication/blob-fetches.js'
 import type { Feed } from '#server/replication/feed.js'
 import type { Follower } from '#server/replication/follower.js'
@@ -86,6 +87,8 @@ export interface Deps {
   readonly isStored: IsStored | undefined
   readonly mirrorNames: MirrorNames
   readonly downloads: FileDownloads
+  /** On a replica: where it asks for what mirrors have. */
+  readonly primaryMirrors?: MirrorsOfPrimary | undefined
   /** Where files of mirrors have to make room for others. */
   readonly usedBlobs: UsedBlobs | undefined
   /** On a replica: where contents come from that are not here yet. */

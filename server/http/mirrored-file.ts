@@ -22,6 +22,8 @@ export interface Mirrored {
   readonly mirror: AskedMirror
   readonly basename: string
   readonly project: string
+  /** Folder of the public path, below `+f`. */
+  readonly dir: string
   /** Of the file, or of that which it lies beside: since when it counts as being there. */
   readonly judged: JudgedFile
   /** Undefined for what is told beside a file. */
@@ -34,12 +36,12 @@ export async function findMirrored(reader: Reader, ref: FileRef & AskedMirror): 
   const { user, index, value, basename } = ref
   const mirror = { user, index, value }
   const file = await findMirroredFile(reader, ref)
-  if (file !== undefined) return { mirror, basename, project: file.project, judged: await judgedFile(reader, file), file: file.value, content: file.value }
+  if (file !== undefined) return { mirror, basename, project: file.project, dir: file.value.dir, judged: await judgedFile(reader, file), file: file.value, content: file.value }
   if (!basename.endsWith(METADATA_SUFFIX)) return undefined
   const beside = await findMirroredFile(reader, { ...ref, basename: basename.slice(0, -METADATA_SUFFIX.length) })
   const sha256 = beside?.value.coreMetadata
   if (beside === undefined || sha256 === undefined) return undefined
-  return { mirror, basename, project: beside.project, judged: await judgedFile(reader, beside), content: { url: metadataUrl(beside.value.url), sha256 } }
+  return { mirror, basename, project: beside.project, dir: beside.value.dir, judged: await judgedFile(reader, beside), content: { url: metadataUrl(beside.value.url), sha256 } }
 }
 
 async function judgedFile(reader: Reader, { user, index, project, value }: MirroredFile): Promise<JudgedFile> {
@@ -110,8 +112,14 @@ async function sendStored(deps: Deps, request: IncomingMessage, response: Server
   await sendFile(request, response, body, { blobs: deps.blobs, cache: deps.smallFiles, hot: deps.hotFiles, idleTimeoutMs: deps.limits.idleTimeoutMs })
 }
 
-async function wantedFile(deps: Deps, { mirror, basename, project, content }: Mirrored): Promise<WantedFile> {
+async function wantedFile(deps: Deps, { mirror, basename, project, dir, content }: Mirrored): Promise<WantedFile> {
   const { url, sha256, md5, size } = content
+  const { primaryMirrors } = deps
+  if (primaryMirrors !== undefined) {
+    // It notes the digest, if that is new, and so does everybody who follows it.
+    const there = { upstream: primaryMirrors.upstream(mirror), url: primaryMirrors.fileUrl(mirror, ['+f', ...dir.split('/'), basename]) }
+    return { ...there, owner: indexName(mirror), ...(sha256 !== undefined && { sha256 }), ...(size !== undefined && { size }) }
+  }
   const onStored = async (stored: { readonly sha256: string; readonly size: number }): Promise<void> => {
     const origin = { time: deps.now(), actor: '+upstream', via: 'system', request: deps.newRequestId() } as const
     const found = { user: mirror.user, index: mirror.index, project, basename, url, ...stored }

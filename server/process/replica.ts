@@ -1,12 +1,16 @@
 import { join } from 'node:path'
 import { existsSync } from 'node:fs'
 import { Refusal } from '#log-format/api/refusal.js'
+import type { Serial } from '#log-format/serial.js'
 import type { NodeTokens } from '#server/auth/node-token.js'
 import { Follower, type FollowerEvent, type FollowerTimes } from '#server/replication/follower.js'
 import type { Storage } from '#server/storage/storage.js'
 import { PrimaryConnection } from '#server/replication/primary-request.js'
 import { fetchSecrets, VaultFollower } from '#server/replication/vault-follower.js'
+import { MirrorsOfPrimary } from '#server/replication/mirrors-of-primary.js'
 import { WriteRelay } from '#server/replication/write-relay.js'
+import { UpstreamClient } from '#server/upstream/client.js'
+import { TargetHosts } from '#server/upstream/target-hosts.js'
 import type { ServerConfig } from './config.js'
 import type { Logger } from './logger.js'
 
@@ -19,6 +23,9 @@ export interface Following extends AsyncDisposable {
   readonly vault: VaultFollower
   /** The way of changes to the primary. */
   readonly relay: WriteRelay
+  /** Asks the primary in place of upstreams. */
+  readonly client: UpstreamClient
+  readonly mirrors: MirrorsOfPrimary
 }
 
 export function followPrimary(input: {
@@ -26,6 +33,7 @@ export function followPrimary(input: {
   readonly config: ServerConfig
   readonly primaryUrl: string
   readonly tokens: NodeTokens
+  readonly userAgent: string
   readonly now: () => number
   readonly logger: Logger
   readonly times?: Partial<FollowerTimes> | undefined
@@ -46,20 +54,25 @@ export function followPrimary(input: {
     fetch: (since, signal) => fetchSecrets(connection, since, signal),
     onFault: (error) => { logger.warn({ primary: primaryUrl, reason: error.message }, 'the secrets of the primary could not be fetched; it is tried again') },
   })
-  const relay = new WriteRelay({
-    primary: new URL(primaryUrl),
-    credentials: () => ({ node: storage.nodeId, token: tokens.issue(storage.nodeId) }),
-    reached: async (serial, signal) => {
-      await storage.reached(serial, signal)
-      await vault.reached(serial, signal)
-    },
-  })
+  const primary = new URL(primaryUrl)
+  const token = (): string => tokens.issue(storage.nodeId)
+  const reached = async (serial: Serial, signal: AbortSignal): Promise<void> => {
+    await storage.reached(serial, signal)
+    await vault.reached(serial, signal)
+  }
+  const relay = new WriteRelay({ primary, credentials: () => ({ node: storage.nodeId, token: token() }), reached })
+  const hosts = new TargetHosts([primary.hostname.replace(/^\[(.*)\]$/, '$1').toLowerCase()], '--primary-url')
+  const client = new UpstreamClient({ hosts, userAgent: input.userAgent, now, idleTimeoutMs: REPLY_TIMEOUT_MS })
+  const mirrors = new MirrorsOfPrimary({ client, primary: () => primary, token, reached })
   return {
     follower,
     vault,
     relay,
+    client,
+    mirrors,
     [Symbol.asyncDispose]: async () => {
       relay[Symbol.dispose]()
+      client[Symbol.dispose]()
       await Promise.all([follower[Symbol.asyncDispose](), vault[Symbol.asyncDispose]()])
       connection[Symbol.dispose]()
     },

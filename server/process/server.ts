@@ -104,7 +104,8 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const tokens = nodeTokens(secret, now)
   const blobs = stack.use(await DiskBlobs.open(join(config.serverDir, 'files')))
   const proxies = trustReplicas(trustProxies(config.trustedProxies), tokens)
-  const following = decided.role === 'replica' ? stack.use(followPrimary({ storage, config, primaryUrl: decided.primaryUrl, tokens, now, logger, times: surroundings.follower })) : undefined
+  const userAgent = `devpi-server/${packageVersion()}`
+  const following = decided.role === 'replica' ? stack.use(followPrimary({ storage, config, primaryUrl: decided.primaryUrl, tokens, userAgent, now, logger, times: surroundings.follower })) : undefined
   const follower = following?.follower
   const node: NodeIdentity = {
     serverVersion: packageVersion(),
@@ -116,7 +117,6 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const isOffline = config.offline
   const isStored = isOffline ? async (sha256: string) => (await blobs.stat(sha256)) !== undefined : undefined
   const pages = stack.use(new ProjectPages(storage, node, now, isStored))
-  const userAgent = `devpi-server/${node.serverVersion}`
   const files = decided.role === 'replica'
     ? stack.use(await replicateFiles({ storage, blobs, config, primaryUrl: decided.primaryUrl, tokens, userAgent, idleTimeoutMs: FILE_TIMEOUT_MS, now, logger, times: surroundings.fileReplication }))
     : undefined
@@ -128,11 +128,11 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const upstream = stack.use(new UpstreamClient({ hosts: new TargetHosts(config.privateUpstreams, '--allow-private-upstream'), userAgent, now, idleTimeoutMs: upstreamTimeoutMs, isOffline, proxies: config.proxies, ...(ca !== undefined && { ca }) }))
   const lists = new NameLists(join(config.serverDir, 'mirror-names'))
   const onFault = (fault: unknown): void => { logger.error({ err: fault }, 'what an upstream has could not be stored') }
-  const mirrors = stack.use(new MirrorRefresher({ storage, client: upstream, isOffline, now, newRequestId, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
-  const mirrorNames = stack.use(new MirrorNames({ storage, client: upstream, isOffline, lists, now, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
+  const mirrors = stack.use(new MirrorRefresher({ storage, client: upstream, primary: following?.mirrors, isOffline, now, newRequestId, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
+  const mirrorNames = stack.use(new MirrorNames({ storage, client: following?.client ?? upstream, primary: following?.mirrors, isOffline, lists, now, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
   await mirrorNames.sweep()
   const evictor = config.mirrorCacheBytes === undefined || isOffline ? undefined : stack.use(new Evictor({ storage, blobs, mostBytes: config.mirrorCacheBytes, undoWindowMs: config.undoWindowMs, now }, logger))
-  const downloads = stack.use(new FileDownloads({ client: upstream, store: blobs, maxBytes: config.maxRequestBodyBytes, onStored: (bytes) => evictor?.stored(bytes) }))
+  const downloads = stack.use(new FileDownloads({ client: following?.client ?? upstream, store: blobs, maxBytes: config.maxRequestBodyBytes, onStored: (bytes) => evictor?.stored(bytes) }))
   let swept: SweepCounts | undefined
   const address = { port: config.port }
   const deps: Deps = {
@@ -171,6 +171,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     mirrors,
     isStored,
     mirrorNames,
+    primaryMirrors: following?.mirrors,
     downloads,
     usedBlobs: evictor && new UsedBlobs(blobs, now),
     ...(files && { fetches: files.fetches, fileReplication: files }),

@@ -20,11 +20,21 @@ export type Freshness =
   /** The upstream could not be asked in time: what is stored, if anything, is of before. */
   | { readonly kind: 'failed'; readonly refusal: Refusal }
 
+/** The primary, as the place where a replica asks for what mirrors have. */
+export interface PrimaryOfMirrors {
+  /** Resolves when this node has what the primary now has of a project. Refuses `upstream-failed`. */
+  ask(mirror: AskedMirror, project: string, signal: AbortSignal): Promise<'fresh' | 'stale' | 'absent'>
+  /** The mirror there, in place of its upstream. */
+  upstream(mirror: AskedMirror): Upstream
+}
+
 export interface MirrorRefresherInput {
   readonly storage: Storage
   readonly client: UpstreamClient
   readonly now: () => number
   readonly newRequestId: () => string
+  /** On a replica: it is the primary that asks upstreams. */
+  readonly primary?: PrimaryOfMirrors | undefined
   /** Upstreams are not asked for pages: what is stored is all there is. */
   readonly isOffline?: boolean
   /** Told what went wrong on our side while nobody waits for it. */
@@ -37,6 +47,8 @@ export interface MirrorLimits {
   readonly expiryMs: number
   /** How long it is believed at most that there is no such project. */
   readonly absentMs: number
+  /** How long a replica believes what its primary said. */
+  readonly primaryMs: number
   /** How long it is believed at most that the upstream fails for a project. */
   readonly failedMs: number
   /** How long somebody waits who has nothing yet, and who could have something stale instead. */
@@ -46,7 +58,7 @@ export interface MirrorLimits {
   readonly fetchMs: number
 }
 
-const LIMITS: MirrorLimits = { expiryMs: 1_800_000, absentMs: 60_000, failedMs: 3000, coldWaitMs: 8000, staleWaitMs: 1500, fetchMs: 60_000 }
+const LIMITS: MirrorLimits = { expiryMs: 1_800_000, absentMs: 60_000, primaryMs: 60_000, failedMs: 3000, coldWaitMs: 8000, staleWaitMs: 1500, fetchMs: 60_000 }
 
 /** Failures remembered: names that strangers ask for are among them. */
 const MOST_FAILURES = 10_000
@@ -80,7 +92,6 @@ export class MirrorRefresher implements AsyncDisposable {
     if (note !== undefined && until > now()) return { kind: note.has ? 'fresh' : 'absent', until }
     const failure = this.#failures.get(nameOf(mirror, project))
     if (failure !== undefined && failure.until > now()) return { kind: 'failed', refusal: failure.refusal }
-    if (storage.isReplica) return { kind: 'failed', refusal: new Refusal('upstream-failed', `this replica has ${indexName(mirror)} only as far as its primary was asked for it`) }
     const { coldWaitMs, staleWaitMs } = this.#limits
     return withinTime(this.#refresh(mirror, project, isKnown), isKnown ? staleWaitMs : coldWaitMs, () => ({ kind: 'failed', refusal: takesTooLong(mirror) }))
   }
@@ -120,7 +131,8 @@ export class MirrorRefresher implements AsyncDisposable {
   }
 
   async #fetch(mirror: AskedMirror, project: string, isKnown: boolean): Promise<Freshness> {
-    const { storage, client, now, newRequestId } = this.#input
+    const { storage, client, now, newRequestId, primary } = this.#input
+    if (primary !== undefined) return this.#askPrimary(primary, mirror, project)
     const upstream = await upstreamOf(storage, mirror)
     const note = isKnown ? this.#notes.get(mirror, project) : undefined
     const { checked: _, has: __, ...validators } = note ?? { checked: 0, has: false }
@@ -143,6 +155,18 @@ export class MirrorRefresher implements AsyncDisposable {
     const fresh = { checked, has: true, ...(page.kind === 'page' ? page.validators : validators) }
     await this.#notes.set(mirror, project, fresh)
     return { kind: 'fresh', until: this.#until(mirror, fresh) }
+  }
+
+  /** What the primary learns from an upstream comes with the log, whoever asked it there: here it is asked now and then. */
+  async #askPrimary(primary: PrimaryOfMirrors, mirror: AskedMirror, project: string): Promise<Freshness> {
+    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(this.#limits.fetchMs)])
+    const found = await primary.ask(mirror, project, signal)
+    if (found === 'stale') throw new Refusal('upstream-failed', `the primary could not reach the upstream of ${indexName(mirror)}`)
+    const expiry = this.#expiryOf(mirror)
+    const has = found === 'fresh'
+    const note = { checked: this.#input.now() - (has ? expiry - Math.min(expiry, this.#limits.primaryMs) : 0), has }
+    await this.#notes.set(mirror, project, note)
+    return { kind: note.has ? 'fresh' : 'absent', until: this.#until(mirror, note) }
   }
 
   #until(mirror: AskedMirror, { checked, has }: { readonly checked: number; readonly has: boolean }): number {
