@@ -61,6 +61,8 @@ function knownText(mutation: Mutation): string {
       return `${mutation.reason === undefined ? 'took back the yank of' : 'yanked'} ${mutation.file ?? 'all files'} of ${release(mutation)}`
     case 'mirror-project-changed':
       return `found ${mutation.added.length} new and ${mutation.removed.length} gone files of ${mutation.project} on ${mutation.user}/${mutation.index}`
+    case 'primary-promoted':
+      return `promoted server ${mutation.node} to primary${mutation.former === '' ? '' : `, in place of ${mutation.former}`}`
   }
 }
 

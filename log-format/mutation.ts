@@ -68,6 +68,8 @@ export type Mutation =
   | ({ readonly kind: 'file-yanked'; readonly file?: string; readonly reason?: string } & OnVersion)
   /** Names of files. `changed`: what is said of them is another, such as a yank, or a digest found by downloading. */
   | ({ readonly kind: 'mirror-project-changed'; readonly added: readonly string[]; readonly removed: readonly string[]; readonly changed?: readonly string[] } & OnProject)
+  /** First entry of an epoch: `node` makes the entries from now on; `former` did so before, and is empty where that is not known. Both are uuids. */
+  | { readonly kind: 'primary-promoted'; readonly node: string; readonly former: string }
 
 export type MutationKind = Mutation['kind']
 
@@ -117,6 +119,7 @@ const RULES: Record<MutationKind, FieldRules> = {
   'removal-undone': { ...ON_USER, serial: 'number', index: 'string?', project: 'string?', version: 'string?', file: 'string?' },
   'file-yanked': { ...ON_VERSION, file: 'string?', reason: 'string?' },
   'mirror-project-changed': { ...ON_PROJECT, added: 'strings', removed: 'strings', changed: 'strings?' },
+  'primary-promoted': { node: 'string', former: 'string' },
 }
 
 /** Checks the fields of a kind known here; a foreign kind passes as it is. Throws a {@link FormatError}. */

@@ -1,8 +1,9 @@
-import { existsSync } from 'node:fs'
+import { createReadStream, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { digestHex, entryDigest } from '#log-format/chain.js'
 import { decodeEntry } from '#log-format/codec.js'
 import type { Entry } from '#log-format/entry.js'
+import { FrameReader } from '#log-format/framing.js'
 import { toSerial } from '#log-format/serial.js'
 import { Changelog } from '#server/storage/changelog.js'
 import { Database } from '#server/storage/database.js'
@@ -14,6 +15,19 @@ export interface LoggedEntry {
   readonly bytes: Uint8Array
   /** Hex. */
   readonly digest: string
+}
+
+/** Entries of a file of frames, such as a rejoining server writes to `set-aside`. */
+export async function* framedEntries(file: string): AsyncGenerator<LoggedEntry> {
+  if (!existsSync(file)) throw new ArgumentFault(`there is no file ${file}`)
+  const reader = new FrameReader()
+  for await (const piece of createReadStream(file) as AsyncIterable<Buffer>) {
+    for (const { bytes } of reader.push(piece)) {
+      const entry = decodeEntry(bytes)
+      yield { entry, bytes, digest: digestHex(entryDigest(entry.parent, bytes)) }
+    }
+  }
+  if (reader.pending > 0) throw new ArgumentFault(`${file} ends within an entry`)
 }
 
 /** The log of a server directory that no server uses. The vault of secrets is not read, nor could it be from here. */

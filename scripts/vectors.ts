@@ -61,7 +61,7 @@ function makeVectors(): Vector[] {
   })
 }
 
-interface Case extends Partial<Pick<Entry, 'actor' | 'via' | 'request'>> {
+interface Case extends Partial<Pick<Entry, 'actor' | 'via' | 'request' | 'epoch'>> {
   readonly name: string
   readonly mutation: Mutation | ForeignMutation
   readonly changes: readonly Change[]
@@ -190,4 +190,5 @@ const CASES: readonly Case[] = [
       { path: 'root/pypi/demo/+mirror/demo-1.1.tar.gz', value: { url: 'http://files.example.com/demo-1.1.tar.gz', version: '1.1', dir: '000/0000000000000', seen: 1_700_000_033_000, yanked: '' } },
     ],
   },
+  { name: 'primary promoted', actor: '+system', via: 'system', request: 'promote', epoch: 2, mutation: { kind: 'primary-promoted', node: 'ab'.repeat(16), former: 'cd'.repeat(16) }, changes: [] },
 ]

@@ -15,6 +15,10 @@ export interface StatusJson extends Partial<Omit<MachineJson, 'polling_replicas'
   readonly 'event-serial-timestamp': number
   readonly 'event-serial-in-sync-at': number
   readonly metrics: readonly StatusMetric[]
+  /** Grows with each promotion. */
+  readonly epoch: number
+  /** Why nothing can be changed here, where another server was promoted. */
+  readonly fenced?: string
   /** By uuid; empty but for root. */
   readonly polling_replicas: Readonly<Record<string, PollingReplicaJson>>
 }
@@ -27,6 +31,8 @@ export interface MachineJson extends Partial<PrimaryAddressJson> {
   readonly port: number
   readonly 'outside-url': string | null
   readonly polling_replicas: Readonly<Record<string, PollingReplicaJson>>
+  /** Entries that this server had accepted and its new primary does not have, in files of the folder `set-aside`. */
+  readonly 'set-aside': readonly { readonly file: string; readonly from: number; readonly to: number }[]
 }
 
 /** Of a replica: whether it has the files, too. */

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 const OLDEST_NODE = [20, 19]
 
 /** Runs `dist/server/bin/{program}.js`; the number its `main` resolves to becomes the exit code. `--version` alone loads nothing. */
-export async function launch(program) {
+export async function launch(program, args = process.argv.slice(2)) {
   if (process.argv.length === 3 && process.argv[2] === '--version') {
     process.stdout.write(`${JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version}\n`)
     return
@@ -20,7 +20,7 @@ export async function launch(program) {
     return fail(`nothing is built yet; run \`npm run build\` in ${fileURLToPath(new URL('../..', import.meta.url))}`)
   }
   const { main } = await import(entry.href)
-  process.exitCode = (await main(process.argv.slice(2))) ?? process.exitCode ?? 0
+  process.exitCode = (await main(args)) ?? process.exitCode ?? 0
 }
 
 /** Old spellings of `devpi server start` and the like. */

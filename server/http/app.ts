@@ -1,9 +1,11 @@
 import express, { type ErrorRequestHandler, type Express, type Request, type RequestHandler } from 'express'
 import { Refusal } from '#log-format/api/refusal.js'
+import { EPOCH_HEADER } from '#server/replication/epoch-claim.js'
 import { beginRequest, requestIdOf } from './authenticate.js'
 import type { Deps } from './deps.js'
 import { followRenamed } from './follow-renamed.js'
 import { sendFault, sendRefusal } from './errors.js'
+import { meetEpoch } from './epoch-guard.js'
 import { noSuchRoute } from './params.js'
 import { noteOriginalUrl } from './original-url.js'
 import { isRead } from './relay.js'
@@ -14,6 +16,7 @@ import { blobRoutes } from './routes/blobs.js'
 import { changelogRoutes } from './routes/changelog.js'
 import { changesRoutes } from './routes/changes.js'
 import { docsRoutes } from './routes/docs.js'
+import { epochRoutes } from './routes/epoch.js'
 import { fileRoutes } from './routes/files.js'
 import { groupRoutes } from './routes/groups.js'
 import { healthRoutes } from './routes/health.js'
@@ -34,6 +37,8 @@ import { vaultRoutes } from './routes/vault.js'
 import { versionRoutes } from './routes/versions.js'
 import { stripPrefix } from './urls.js'
 
+const EPOCH_KEY = EPOCH_HEADER.toLowerCase()
+
 /** Middleware in its order and the routers of all nouns; the more particular address comes first. */
 export function createApp(deps: Deps): Express {
   const app = express()
@@ -50,6 +55,7 @@ export function createApp(deps: Deps): Express {
     changesRoutes(deps),
     blobRoutes(deps),
     changelogRoutes(deps),
+    epochRoutes(deps),
     vaultRoutes(deps),
     apiRoutes(deps),
     loginRoutes(deps),
@@ -82,8 +88,8 @@ function begin(deps: Deps): RequestHandler {
     noteOriginalUrl(req)
     req.url = plainUrl(stripPrefix(req.url, deps.outsideUrl(req).prefix))
     refuseSandboxed(req)
-    if (deps.relay === undefined || isRead(req.method)) { next(); return }
-    return deps.relay(req, res, next)
+    const goOn = (): unknown => (deps.relay === undefined || isRead(req.method) ? next() : deps.relay(req, res, next))
+    return req.headers[EPOCH_KEY] === undefined ? goOn() : meetEpoch(deps, req).then(goOn)
   }
 }
 

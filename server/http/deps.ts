@@ -74,6 +74,8 @@ export interface Deps {
   readonly follower: Follower | undefined
   /** Takes what would change something, where that is done elsewhere; undefined where it is done here. */
   readonly relay: Relay | undefined
+  /** Called when another node turns out to be the primary. */
+  readonly onFenced: () => void
   readonly metrics: Metrics
   /** Whether a request may see the metrics without credentials. */
   readonly isMonitor: (request: IncomingMessage) => boolean

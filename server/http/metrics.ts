@@ -3,7 +3,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import { CHANGELOG_TYPE } from '#log-format/framing.js'
 import type { DiskBlobs } from '#server/storage/disk-blobs.js'
 import type { Feed } from '#server/replication/feed.js'
-import type { Follower } from '#server/replication/follower.js'
+import type { Follower, FollowerStatus } from '#server/replication/follower.js'
 import type { Storage } from '#server/storage/storage.js'
 import type { SweepCounts } from '#server/storage/sweep.js'
 import type { FileDownloads } from '#server/upstream/file-download.js'
@@ -26,7 +26,7 @@ export interface MetricSources {
   readonly hotFiles: HotFiles
   readonly streams: ChangeStreams
   readonly feed: Feed
-  readonly follower: Follower | undefined
+  readonly follower: () => Follower | undefined
   readonly downloads: FileDownloads
   /** What the last sweep found; undefined until it is over. */
   readonly swept: () => SweepCounts | undefined
@@ -135,16 +135,20 @@ function addCounts(registry: Registry, sources: MetricSources): void {
   gauge('devpi_swept_blob_bytes', 'Bytes of these contents', () => kept(swept()).bytes)
   gauge('devpi_change_streams', 'Streams of changes that are open', () => streams.open)
   gauge('devpi_log_streams', 'Streams of the log that are open, one for each replica that follows', () => feed.open)
-  if (follower !== undefined) addReplicaCounts(gauge, counter, { follower, fileReplication: sources.fileReplication })
+  if (follower() !== undefined) addReplicaCounts(gauge, counter, { follower, fileReplication: sources.fileReplication })
 }
 
 type AddMetric = (name: string, help: string, read: () => number) => void
 
-function addReplicaCounts(gauge: AddMetric, counter: AddMetric, { follower, fileReplication }: { readonly follower: Follower; readonly fileReplication: FileReplication | undefined }): void {
-  gauge('devpi_replica_following', '0 while the primary cannot be followed', () => Number(follower.status.state === 'following'))
-  gauge('devpi_replica_primary_serial', 'Serial of the newest entry that the primary told of', () => follower.status.primarySerial)
-  gauge('devpi_replica_lag_serials', 'Entries of the primary that are not here yet', () => follower.status.lag.serials)
-  gauge('devpi_replica_lag_seconds', 'Time since all entries of the primary were here', () => follower.status.lag.seconds)
+function addReplicaCounts(gauge: AddMetric, counter: AddMetric, { follower, fileReplication }: { readonly follower: () => Follower | undefined; readonly fileReplication: FileReplication | undefined }): void {
+  const ofFollower = (read: (status: FollowerStatus) => number) => (): number => { // 0 after its promotion
+    const status = follower()?.status
+    return status === undefined ? 0 : read(status)
+  }
+  gauge('devpi_replica_following', '0 while the primary cannot be followed', ofFollower(({ state }) => Number(state === 'following')))
+  gauge('devpi_replica_primary_serial', 'Serial of the newest entry that the primary told of', ofFollower(({ primarySerial }) => primarySerial))
+  gauge('devpi_replica_lag_serials', 'Entries of the primary that are not here yet', ofFollower(({ lag }) => lag.serials))
+  gauge('devpi_replica_lag_seconds', 'Time since all entries of the primary were here', ofFollower(({ lag }) => lag.seconds))
   if (fileReplication === undefined) return
   const { fetch, fetches } = fileReplication
   gauge('devpi_replica_files_queued', 'Entries not looked through for files yet, and files being fetched', () => fetch.status.queued)

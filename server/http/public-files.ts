@@ -15,6 +15,8 @@ import type { SmallFileCache } from './small-file-cache.js'
 interface PublicFile {
   readonly file: FileBody
   readonly basis: Basis
+  /** The headers are those of a node in this epoch. */
+  readonly epoch: number
   /** Names and values in turn, all but the serial; with the length, and as a 304 has them. */
   readonly whole: readonly string[]
   readonly notModified: readonly string[]
@@ -57,7 +59,7 @@ export class PublicFiles implements Disposable {
     const key = addressKey(request, url)
     const found = this.#files.get(key)
     if (found === undefined) return false
-    if (!isCurrent(found.basis)) {
+    if (!isCurrent(found.basis) || found.epoch !== this.#node.epoch) {
       this.#files.delete(key)
       return false
     }
@@ -85,7 +87,7 @@ export class PublicFiles implements Disposable {
     if (cells.some(({ serial }) => serial > reader.serial)) return
     const common = [...fileHeaders(file), ...nodeHeaders(this.#node)]
     const whole = [...common, 'Content-Type', file.contentType, 'Content-Length', String(file.size)]
-    this.#files.set(address, { file, basis: basisOf(cells), whole, notModified: common })
+    this.#files.set(address, { file, basis: basisOf(cells), epoch: this.#node.epoch, whole, notModified: common })
     if (this.#files.size <= MOST_FILES) return
     for (const oldest of this.#files.keys()) {
       this.#files.delete(oldest)

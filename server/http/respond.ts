@@ -12,6 +12,8 @@ export interface NodeIdentity {
   readonly uuid: string
   /** The same on the primary; empty on a replica that has not yet reached its primary. */
   readonly primaryUuid: string
+  /** Of the newest entry here. */
+  readonly epoch: number
 }
 
 /** Data, `type` saying of what shape. */
@@ -40,6 +42,7 @@ export function nodeHeaders(node: NodeIdentity): string[] {
     ...['X-DEVPI-UUID', node.uuid],
     ...['X-DEVPI-MASTER-UUID', node.primaryUuid],
     ...['X-DEVPI-PRIMARY-UUID', node.primaryUuid],
+    ...['X-DEVPI-EPOCH', String(node.epoch)],
   ]
 }
 

@@ -30,6 +30,10 @@ export interface ServerConfig {
   readonly skippedFiles: SkippedIndexes
   /** Addresses of further nodes that a replica asks for files. */
   readonly fileSources: readonly string[]
+  /** Other nodes of this history. */
+  readonly peers: readonly string[]
+  /** Where options were read from besides. */
+  readonly configFile: string | undefined
   readonly secretFile: string | undefined
   /** Who alone may create or change users and indexes; undefined where everybody may. */
   readonly restrictModify: readonly string[] | undefined
@@ -112,6 +116,8 @@ function typedConfig(values: OptionValues, env: ConfigSources['env']): ServerCon
     fileThreads: values.integer('file-replication-threads', 1, 64),
     skippedFiles: values.skippedIndexes('file-replication-skip-indexes'),
     fileSources: values.urls('file-replication-source'),
+    peers: values.urls('peer'),
+    configFile: values.path('configfile'),
     secretFile: values.path('secretfile'),
     restrictModify: values.names('restrict-modify'),
     pushHosts: values.hosts('push-host'),

@@ -21,7 +21,8 @@ export async function replicateFiles(input: {
   readonly storage: Storage
   readonly blobs: DiskBlobs
   readonly config: ServerConfig
-  readonly primaryUrl: string
+  /** Where files are asked for first: at the primary, or at whom a promoted server followed before. */
+  readonly primaryUrl: () => string | undefined
   readonly tokens: NodeTokens
   readonly userAgent: string
   readonly idleTimeoutMs: number
@@ -34,9 +35,14 @@ export async function replicateFiles(input: {
   const folder = join(config.serverDir, 'files')
   const partials = await PartialBlobs.open(blobs, folder)
   const backlog = await BlobBacklog.open(storage)
-  const urls = [primaryUrl, ...config.fileSources].map((url) => new URL(url))
+  const known = new Map<string, URL>()
+  const urlOf = (text: string): URL => {
+    const url = known.get(text) ?? new URL(text)
+    known.set(text, url)
+    return url
+  }
   const sources = stack.use(new BlobSources({
-    urls: () => urls,
+    urls: () => [primaryUrl() ?? [], config.fileSources].flat().map(urlOf),
     credentials: () => ({ 'X-DEVPI-REPLICA-UUID': storage.nodeId, Authorization: `Bearer ${tokens.issue(storage.nodeId)}` }),
     userAgent: input.userAgent,
     idleTimeoutMs: input.idleTimeoutMs,

@@ -6,11 +6,15 @@ import { ROOT_USER } from '#server/auth/caller.js'
 import { isPasswordVerifier, type PasswordHasher } from '#server/auth/passwords.js'
 import { createUserSecret, parseUserSecret, type UserSecret, userSecretOf } from '#server/auth/user-secret.js'
 import { initialiseServer } from '#server/commands/initialise.js'
+import { nodeTokens } from '#server/auth/node-token.js'
+import { loadSecret } from '#server/auth/secret-file.js'
+import { PARTED_FACT } from '#server/replication/follower.js'
 import { ALL_PROJECTIONS } from '#server/projections/all.js'
 import { Storage } from '#server/storage/storage.js'
 import { secretNames } from '#server/storage/vault.js'
 import type { ServerConfig } from './config.js'
 import type { Logger } from './logger.js'
+import { rejoin } from './rejoin.js'
 import { type DecidedRole, decideRole, PRIMARY_URL_FACT, ROLE_FACT } from './role.js'
 
 /** Serials between two lines about a rebuild. */
@@ -24,9 +28,37 @@ export function requireServerDir(config: ServerConfig): void {
 
 /**
  * Opens the database of a server directory, which is made when it is not there, and notes what the server is. Refuses a folder whose database was lost:
- * in a new one nothing would name what lies in `files`, and all of it would be swept.
+ * in a new one nothing would name what lies in `files`, and all of it would be swept. A log that parted from that of a promoted primary is
+ * made one that it continues, see `rejoin`.
  */
-export async function openServerDir(config: ServerConfig, logger: Logger): Promise<{ readonly storage: Storage; readonly decided: DecidedRole }> {
+export async function openServerDir(config: ServerConfig, logger: Logger): Promise<OpenedServerDir> {
+  const opened = await openAs(config, logger)
+  const { storage, decided } = opened
+  const parted = decided.role === 'replica' && (decided.parts === true || storage.fact(PARTED_FACT) === 'yes') ? decided : undefined
+  try {
+    if (parted !== undefined) {
+      requireSharedSecret(config)
+      const tokens = nodeTokens(await loadSecret(secretPath(config)), Date.now)
+      await rejoin({ storage, serverDir: config.serverDir, primaryUrl: parted.primaryUrl, tokens, logger })
+    } else {
+      await noteFact(storage, ROLE_FACT, decided.role)
+      if (decided.role === 'replica') await noteFact(storage, PRIMARY_URL_FACT, decided.primaryUrl)
+    }
+  } catch (error) {
+    await storage[Symbol.asyncDispose]()
+    throw error
+  }
+  if (parted === undefined) return opened
+  await storage[Symbol.asyncDispose]()
+  return openServerDir({ ...config, role: 'replica', primaryUrl: parted.primaryUrl }, logger)
+}
+
+export interface OpenedServerDir {
+  readonly storage: Storage
+  readonly decided: DecidedRole
+}
+
+async function openAs(config: ServerConfig, logger: Logger): Promise<OpenedServerDir> {
   if (!existsSync(join(config.serverDir, 'db', 'CURRENT'))) refuseRemains(config.serverDir)
   makeFolder(config.serverDir)
   let next = 0
@@ -45,20 +77,25 @@ export async function openServerDir(config: ServerConfig, logger: Logger): Promi
       logger.info({ serial, head }, 'rebuilding projections from the log')
     },
   })
-  try {
-    if (decided === undefined) throw new Error('nobody asked what the server is')
-    await noteFact(storage, ROLE_FACT, decided.role)
-    if (decided.role === 'replica') await noteFact(storage, PRIMARY_URL_FACT, decided.primaryUrl)
-    return { storage, decided }
-  } catch (error) {
-    await storage[Symbol.asyncDispose]()
-    throw error
-  }
+  if (decided !== undefined) return { storage, decided }
+  await storage[Symbol.asyncDispose]()
+  throw new Error('nobody asked what the server is')
 }
 
-/** The same, for who does not care. */
+/** Refuses `invalid` a replica whose secret is not there yet: one of its own would open nothing. */
+export function requireSharedSecret(config: ServerConfig): void {
+  const path = secretPath(config)
+  if (existsSync(path)) return
+  throw new Refusal('invalid', `there is no secret file ${path}; a replica needs a copy of that of its primary, named with --secretfile`)
+}
+
+export function secretPath({ secretFile, serverDir }: ServerConfig): string {
+  return secretFile ?? join(serverDir, '.secret')
+}
+
+/** The database alone, as what the serverdir was before, for programs that do not serve. */
 export async function openStorage(config: ServerConfig, logger: Logger): Promise<Storage> {
-  return (await openServerDir(config, logger)).storage
+  return (await openAs({ ...config, role: 'auto', primaryUrl: undefined }, logger)).storage
 }
 
 async function noteFact(storage: Storage, name: string, value: string): Promise<void> {

@@ -1,5 +1,5 @@
 /** The commands that read these options. */
-export type Program = 'devpi-server' | 'devpi-init' | 'devpi-fsck' | 'devpi-passwd'
+export type Program = 'devpi-server' | 'devpi-init' | 'devpi-fsck' | 'devpi-passwd' | 'devpi-server promote'
 
 export interface Option {
   /** On the command line `--name`, in a configuration file `name`, in the environment `DEVPISERVER_NAME`. */
@@ -16,10 +16,10 @@ export interface Option {
 export type OptionName =
   | 'configfile' | 'debug' | 'serverdir' | 'host' | 'port' | 'outside-url' | 'trusted-proxy' | 'secretfile'
   | 'restrict-modify' | 'push-host' | 'allow-private-upstream' | 'mirror-cache-expiry' | 'mirror-cache-size' | 'offline-mode' | 'metrics-from' | 'max-request-body-size' | 'undo-window' | 'argon2-memory-cost' | 'argon2-parallelism' | 'argon2-time-cost'
-  | 'role' | 'primary-url' | 'master-url' | 'file-replication-threads' | 'file-replication-skip-indexes' | 'file-replication-source'
+  | 'role' | 'primary-url' | 'master-url' | 'file-replication-threads' | 'file-replication-skip-indexes' | 'file-replication-source' | 'peer'
   | 'no-root-pypi' | 'root-passwd' | 'root-passwd-hash'
 
-const ALL: readonly Program[] = ['devpi-server', 'devpi-init', 'devpi-fsck', 'devpi-passwd']
+const ALL: readonly Program[] = ['devpi-server', 'devpi-init', 'devpi-fsck', 'devpi-passwd', 'devpi-server promote']
 const SERVER: readonly Program[] = ['devpi-server']
 const INIT: readonly Program[] = ['devpi-server', 'devpi-init']
 const HASHING: readonly Program[] = ['devpi-server', 'devpi-init', 'devpi-passwd']
@@ -47,6 +47,7 @@ export const OPTIONS: readonly Option[] = [
     name: 'file-replication-source', programs: SERVER, argument: 'URL', repeatable: true,
     help: 'address of another replica, with the same secret, that is asked for files when the primary does not give them; may be repeated',
   },
+  { name: 'peer', programs: SERVER, argument: 'URL', repeatable: true, help: 'address of another server of this history, which a primary asks whether one was promoted in its place; may be repeated' },
   { name: 'secretfile', programs: SERVER, argument: 'FILE', help: 'secret that signs login tokens, and by which replicas are known: on those, a copy of their primary\'s' },
   { name: 'restrict-modify', programs: SERVER, argument: 'USERS', help: 'only these users and :groups, separated by commas, may create or change users and indexes' },
   {
@@ -103,6 +104,12 @@ export function unknownOption(name: string, shown: string): string {
   return near === undefined ? `${shown} is unknown` : `${shown} is unknown; did you mean ${near.option.name}?`
 }
 
+/** What cannot be seen from the name of a program. */
+const ABOUT: { readonly [program in Program]?: readonly string[] } = {
+  'devpi-server': ['devpi-server promote makes a primary of a replica; see devpi-server promote --help.'],
+  'devpi-server promote': ['Makes a primary of a replica, whether a server runs on its serverdir or not. Stop the primary before, if it still runs: what it\naccepts from now on is lost to the others, and put aside when it comes back as a replica.'],
+}
+
 export function helpText(program: Program): string {
   const operand = program === 'devpi-passwd' ? ' USER' : ''
   const rows = OPTIONS.filter((option) => option.programs.includes(program)).map((option) => {
@@ -115,6 +122,7 @@ export function helpText(program: Program): string {
   return [
     `usage: ${program} [options]${operand}`,
     '',
+    ...(ABOUT[program] ?? []).flatMap((line) => [line, '']),
     ...rows.map(([usage, help]) => `  ${usage.padEnd(width)}  ${help}`),
     '',
     'An option on the command line wins over DEVPISERVER_{OPTION} in the environment, which wins over the configuration file.',

@@ -16,10 +16,11 @@ export async function runProgram(
   program: Program,
   argv: readonly string[],
   read: typeof readConfig,
-  work: (config: ServerConfig, logger: Logger, operands: readonly string[]) => Promise<number>,
+  work: (config: ServerConfig, logger: Logger, operands: readonly string[], reread: () => ServerConfig) => Promise<number>,
 ): Promise<number> {
   try {
-    const invocation = read({ program, argv, env: process.env, readFile: textOf })
+    const sources = { program, argv, env: process.env, readFile: textOf }
+    const invocation = read(sources)
     if (invocation.kind === 'help') return print(invocation.text)
     if (invocation.kind === 'version') return print(`${packageVersion()}\n`)
     const logger = openLogger({
@@ -27,7 +28,11 @@ export async function runProgram(
       format: process.stderr.isTTY ? 'text' : 'json',
       write: (line) => process.stderr.write(line),
     })
-    return await work(invocation.config, logger, invocation.operands)
+    const reread = (): ServerConfig => {
+      const again = read(sources)
+      return again.kind === 'run' ? again.config : invocation.config
+    }
+    return await work(invocation.config, logger, invocation.operands, reread)
   } catch (error) {
     if (!(error instanceof Refusal || error instanceof ChainError || error instanceof FormatError)) throw error
     process.stderr.write(`${program}: ${error.message}\n`)

@@ -1,8 +1,6 @@
-import { join } from 'node:path'
-import { existsSync } from 'node:fs'
-import { Refusal } from '#log-format/api/refusal.js'
 import type { Serial } from '#log-format/serial.js'
 import type { NodeTokens } from '#server/auth/node-token.js'
+import { epochClaim } from '#server/replication/epoch-claim.js'
 import { Follower, type FollowerEvent, type FollowerTimes } from '#server/replication/follower.js'
 import type { Storage } from '#server/storage/storage.js'
 import { PrimaryConnection } from '#server/replication/primary-request.js'
@@ -60,7 +58,7 @@ export function followPrimary(input: {
     await storage.reached(serial, signal)
     await vault.reached(serial, signal)
   }
-  const relay = new WriteRelay({ primary, credentials: () => ({ node: storage.nodeId, token: token() }), reached })
+  const relay = new WriteRelay({ primary, credentials: () => ({ node: storage.nodeId, token: token() }), claim: () => epochClaim(storage), reached })
   const hosts = new TargetHosts([primary.hostname.replace(/^\[(.*)\]$/, '$1').toLowerCase()], '--primary-url')
   const client = new UpstreamClient({ hosts, userAgent: input.userAgent, now, idleTimeoutMs: REPLY_TIMEOUT_MS })
   const mirrors = new MirrorsOfPrimary({ client, primary: () => primary, token, reached })
@@ -77,13 +75,6 @@ export function followPrimary(input: {
       connection[Symbol.dispose]()
     },
   }
-}
-
-/** Refuses `invalid` a replica whose secret is not there yet: one of its own would open nothing. */
-export function requireSharedSecret({ secretFile, serverDir }: ServerConfig): void {
-  const path = secretFile ?? join(serverDir, '.secret')
-  if (existsSync(path)) return
-  throw new Refusal('invalid', `there is no secret file ${path}; a replica needs a copy of that of its primary, named with --secretfile`)
 }
 
 function note(logger: Logger, primaryUrl: string, event: FollowerEvent): void {

@@ -29,10 +29,12 @@ import { SmallFileCache } from '#server/http/small-file-cache.js'
 import { outsideUrls } from '#server/http/urls.js'
 import { UsedBlobs } from '#server/http/used-blobs.js'
 import type { Follower, FollowerTimes } from '#server/replication/follower.js'
+import { PeerWatch } from '#server/replication/peer-watch.js'
 import { Feed } from '#server/replication/feed.js'
 import { ReplicaTable } from '#server/replication/replica-table.js'
 import { NameLists } from '#server/storage/name-lists.js'
 import { DiskBlobs } from '#server/storage/disk-blobs.js'
+import { fenceSentence } from '#server/storage/promotion.js'
 import type { Storage } from '#server/storage/storage.js'
 import type { SweepCounts } from '#server/storage/sweep.js'
 import { secretNames } from '#server/storage/vault.js'
@@ -43,14 +45,16 @@ import { FileDownloads } from '#server/upstream/file-download.js'
 import { TargetHosts } from '#server/upstream/target-hosts.js'
 import { CloseStack } from './close-stack.js'
 import type { ServerConfig } from './config.js'
-import { openServerDir, reportInitialised } from './initialise.js'
+import { openServerDir, reportInitialised, requireSharedSecret, secretPath } from './initialise.js'
 import { type FileReplicationTimes, replicateFiles } from './file-replication.js'
 import type { Logger } from './logger.js'
 import { Evictor } from './evictor.js'
 import { readCaBundle } from './network-environment.js'
 import { packageFolder, packageVersion } from './package-version.js'
-import { preparePrimary } from './primary.js'
-import { followPrimary, requireSharedSecret } from './replica.js'
+import { checkPrimary, knownPeers, preparePrimary, promotedSentence } from './primary.js'
+import { NodeRole } from './node-role.js'
+import { PromoteRequests } from './promote-request.js'
+import { followPrimary } from './replica.js'
 import type { Role } from './role.js'
 import { keepSweeping } from './sweeper.js'
 
@@ -68,6 +72,8 @@ export interface Surroundings {
   readonly feed?: { readonly heartbeatMs?: number; readonly streamMs?: number }
   readonly follower?: Partial<FollowerTimes>
   readonly fileReplication?: FileReplicationTimes
+  /** How often a primary asks the other nodes whether one was promoted, in ms. */
+  readonly peers?: { readonly pauseMs?: number }
 }
 
 /** A server that answers. Disposing it finishes running requests and closes everything. */
@@ -81,6 +87,9 @@ export interface RunningServer extends AsyncDisposable {
   readonly follower: Follower | undefined
   readonly fileReplication: FileReplication | undefined
   readonly role: Role
+  /** See `NodeRole`. Resolves to a sentence about it. */
+  readonly promote: () => Promise<string>
+  readonly followAt: (primaryUrl: string) => Promise<void>
 }
 
 const IDLE_TIMEOUT_MS = 120_000
@@ -100,25 +109,33 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const hasher = new PasswordHasher(hashingCosts(config))
   if (decided.role === 'replica') requireSharedSecret(config)
   const isNew = decided.role !== 'replica' && (await preparePrimary(storage, config, hasher, now()))
-  const secret = await loadSecret(config.secretFile ?? join(config.serverDir, '.secret'))
+  const secret = await loadSecret(secretPath(config))
   const tokens = nodeTokens(secret, now)
   const blobs = stack.use(await DiskBlobs.open(join(config.serverDir, 'files')))
   const proxies = trustReplicas(trustProxies(config.trustedProxies), tokens)
   const userAgent = `devpi-server/${packageVersion()}`
-  const following = decided.role === 'replica' ? stack.use(followPrimary({ storage, config, primaryUrl: decided.primaryUrl, tokens, userAgent, now, logger, times: surroundings.follower })) : undefined
-  const follower = following?.follower
+  const outsideUrl = outsideUrls({ proxies, ...(config.outsideUrl !== undefined && { outsideUrl: config.outsideUrl }) })
+  const role = stack.use(new NodeRole({
+    storage,
+    decided,
+    follow: (primaryUrl) => followPrimary({ storage, config, primaryUrl, tokens, userAgent, now, logger, times: surroundings.follower }),
+    relayOver: (relay) => relayWrites(relay, { proxies, outsideUrl }),
+    checkPrimary: () => checkPrimary(storage, config, hasher),
+    now,
+    logger,
+  }))
   const node: NodeIdentity = {
     serverVersion: packageVersion(),
     uuid: storage.nodeId,
-    get primaryUuid() { return follower === undefined ? storage.nodeId : follower.primaryUuid },
+    get primaryUuid() { return role.primaryUuid },
+    get epoch() { return storage.head.epoch },
   }
-  const outsideUrl = outsideUrls({ proxies, ...(config.outsideUrl !== undefined && { outsideUrl: config.outsideUrl }) })
   const ca = config.caBundle === undefined ? undefined : await readCaBundle(config.caBundle)
   const isOffline = config.offline
   const isStored = isOffline ? async (sha256: string) => (await blobs.stat(sha256)) !== undefined : undefined
   const pages = stack.use(new ProjectPages(storage, node, now, isStored))
-  const files = decided.role === 'replica'
-    ? stack.use(await replicateFiles({ storage, blobs, config, primaryUrl: decided.primaryUrl, tokens, userAgent, idleTimeoutMs: FILE_TIMEOUT_MS, now, logger, times: surroundings.fileReplication }))
+  const files = role.filesUrl !== undefined
+    ? stack.use(await replicateFiles({ storage, blobs, config, primaryUrl: () => role.filesUrl, tokens, userAgent, idleTimeoutMs: FILE_TIMEOUT_MS, now, logger, times: surroundings.fileReplication }))
     : undefined
   const smallFiles = new SmallFileCache({})
   const hotFiles = stack.use(new HotFiles())
@@ -128,11 +145,14 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const upstream = stack.use(new UpstreamClient({ hosts: new TargetHosts(config.privateUpstreams, '--allow-private-upstream'), userAgent, now, idleTimeoutMs: upstreamTimeoutMs, isOffline, proxies: config.proxies, ...(ca !== undefined && { ca }) }))
   const lists = new NameLists(join(config.serverDir, 'mirror-names'))
   const onFault = (fault: unknown): void => { logger.error({ err: fault }, 'what an upstream has could not be stored') }
-  const mirrors = stack.use(new MirrorRefresher({ storage, client: upstream, primary: following?.mirrors, isOffline, now, newRequestId, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
-  const mirrorNames = stack.use(new MirrorNames({ storage, client: following?.client ?? upstream, primary: following?.mirrors, isOffline, lists, now, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
+  const mirrors = stack.use(new MirrorRefresher({ storage, client: upstream, get primary() { return role.following?.mirrors }, isOffline, now, newRequestId, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
+  const mirrorNames = stack.use(new MirrorNames({ storage, get client() { return role.following?.client ?? upstream }, get primary() { return role.following?.mirrors }, isOffline, lists, now, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
   await mirrorNames.sweep()
   const evictor = config.mirrorCacheBytes === undefined || isOffline ? undefined : stack.use(new Evictor({ storage, blobs, mostBytes: config.mirrorCacheBytes, undoWindowMs: config.undoWindowMs, now }, logger))
-  const downloads = stack.use(new FileDownloads({ client: following?.client ?? upstream, store: blobs, maxBytes: config.maxRequestBodyBytes, onStored: (bytes) => evictor?.stored(bytes) }))
+  const downloads = stack.use(new FileDownloads({ get client() { return role.following?.client ?? upstream }, store: blobs, maxBytes: config.maxRequestBodyBytes, onStored: (bytes) => evictor?.stored(bytes) }))
+  const replicas = new ReplicaTable()
+  const onFenced = (): void => { logger.error(storage.fence ?? {}, storage.fence && fenceSentence(storage.fence)) }
+  const peers = stack.use(new PeerWatch({ storage, tokens, peers: () => knownPeers({ storage, config, replicas }), outsideUrl: config.outsideUrl, onFenced, ...surroundings.peers }))
   let swept: SweepCounts | undefined
   const address = { port: config.port }
   const deps: Deps = {
@@ -143,10 +163,11 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     proxies,
     streams,
     feed,
-    replicas: new ReplicaTable(),
-    follower,
-    relay: following && relayWrites(following.relay, { proxies, outsideUrl }),
-    metrics: new Metrics({ serverVersion: node.serverVersion, storage, blobs, pages, files: publicFiles, smallFiles, hotFiles, streams, downloads, feed, follower, swept: () => swept, fileReplication: files }),
+    replicas,
+    get follower() { return role.follower },
+    get relay() { return role.relay },
+    onFenced,
+    metrics: new Metrics({ serverVersion: node.serverVersion, storage, blobs, pages, files: publicFiles, smallFiles, hotFiles, streams, downloads, feed, follower: () => role.follower, swept: () => swept, fileReplication: files }),
     isMonitor: monitorsFrom(config.metricsFrom, proxies),
     node,
     now,
@@ -171,7 +192,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     mirrors,
     isStored,
     mirrorNames,
-    primaryMirrors: following?.mirrors,
+    get primaryMirrors() { return role.following?.mirrors },
     downloads,
     usedBlobs: evictor && new UsedBlobs(blobs, now),
     ...(files && { fetches: files.fetches, fileReplication: files }),
@@ -182,6 +203,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   }
   const server = createListener(deps, createApp(deps))
   const unused = unusedConnections(server)
+  await peers.start() // before anything can be changed here
   await listen(server, config)
   if (isNew) reportInitialised(storage, config, logger) // not before: a start that fails says one sentence
   stack.defer(() => stop(server, unused))
@@ -190,15 +212,19 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   address.port = (server.address() as AddressInfo).port
 
   stack.use(keepSweeping({ storage, blobs, undoWindowMs: config.undoWindowMs, now, onSwept: (counts) => { swept = counts } }, logger))
+  const promote = async (): Promise<string> => promotedSentence(await role.promote(newRequestId()))
+  stack.use(new PromoteRequests(config.serverDir, promote, logger))
   const running = stack.move()
   return {
     url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${address.port}`,
     storage,
     blobs,
     feed,
-    follower,
     fileReplication: files,
-    role: decided.role,
+    get follower() { return role.follower },
+    get role() { return role.role },
+    promote,
+    followAt: (primaryUrl) => role.followAt(primaryUrl),
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   }
 }

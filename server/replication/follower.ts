@@ -5,7 +5,9 @@ import { ChainError } from '#log-format/errors.js'
 import { CHANGELOG_TYPE, FrameReader } from '#log-format/framing.js'
 import { NO_SERIAL, nextSerial, parseSerial, type Serial } from '#log-format/serial.js'
 import type { NodeTokens } from '#server/auth/node-token.js'
+import { PRIMARY_UUID_FACT } from '#server/storage/rows.js'
 import type { Storage } from '#server/storage/storage.js'
+import { epochClaim, epochIn } from './epoch-claim.js'
 import { ImportQueue } from './import-queue.js'
 import { PrimaryConnection, refusalIn } from './primary-request.js'
 
@@ -57,8 +59,9 @@ export interface FollowerStatus {
 }
 
 const TIMES: FollowerTimes = { silenceMs: 25_000, firstPauseMs: 100, longestPauseMs: 15_000 }
-/** Name of the fact under which the primary's uuid is kept. */
-export const PRIMARY_UUID_FACT = 'primary-uuid'
+
+/** Name of the fact, `yes` or `no`, that the log here has entries that a promoted primary has not. */
+export const PARTED_FACT = 'parted'
 
 /** A reason that no further attempt can change. */
 class NotFollowable extends Error {
@@ -79,6 +82,8 @@ export class Follower implements AsyncDisposable {
   readonly #done: Promise<void>
   readonly #startedMs: number
   #primaryUuid: string
+  /** Of which it is the primary. */
+  #epoch: number
   #state: FollowerStatus['state'] = 'connecting'
   #problem: string | undefined
   #primarySerial: Serial = NO_SERIAL
@@ -93,12 +98,18 @@ export class Follower implements AsyncDisposable {
     const { primaryUrl, storage, tokens, now } = options
     this.#startedMs = now()
     this.#primaryUuid = storage.fact(PRIMARY_UUID_FACT) ?? ''
+    this.#epoch = storage.head.epoch
     this.#connection = new PrimaryConnection({ url: primaryUrl, node: storage.nodeId, tokens, replyTimeoutMs: this.#times.silenceMs })
     this.#done = this.#run()
   }
 
   /** Empty before the first contact. */
   get primaryUuid(): string {
+    const { storage } = this.#options
+    if (storage.head.epoch !== this.#epoch) {
+      this.#epoch = storage.head.epoch
+      this.#primaryUuid = storage.fact(PRIMARY_UUID_FACT) ?? ''
+    }
     return this.#primaryUuid
   }
 
@@ -108,7 +119,7 @@ export class Follower implements AsyncDisposable {
     const isInSync = this.#state === 'following' && serials === 0
     return {
       primaryUrl,
-      primaryUuid: this.#primaryUuid,
+      primaryUuid: this.primaryUuid,
       state: this.#state,
       problem: this.#problem,
       primarySerial: this.#primarySerial,
@@ -173,7 +184,8 @@ export class Follower implements AsyncDisposable {
       {
         Accept: `${CHANGELOG_TYPE}, application/json`,
         'X-DEVPI-PARENT': digestHex(digest),
-        'X-DEVPI-EXPECTED-PRIMARY-ID': this.#primaryUuid,
+        'X-DEVPI-EXPECTED-PRIMARY-ID': this.primaryUuid,
+        ...epochClaim(storage),
         ...(outsideUrl !== undefined && { 'X-DEVPI-REPLICA-OUTSIDE-URL': outsideUrl }),
       },
       signal,
@@ -191,13 +203,19 @@ export class Follower implements AsyncDisposable {
 
   /** Throws why the primary sends nothing. */
   async #explain(reply: IncomingMessage): Promise<never> {
-    const { serial, digest } = this.#options.storage.head
+    const { storage } = this.#options
+    const { serial, digest, epoch } = storage.head
+    const isPromoted = (epochIn(reply.headers) ?? 0) > epoch
     const theirs = headerOf(reply, 'x-devpi-parent')
     const refusal = await refusalIn(reply)
+    if (isPromoted && (reply.statusCode === 404 || reply.statusCode === 409)) {
+      await storage.setFact(PARTED_FACT, 'yes')
+      throw new NotFollowable(`the primary was promoted without the newest entries that are here, up to serial ${serial}; a restart puts them aside and follows`)
+    }
     if (reply.statusCode === 409 && theirs !== undefined && /^[0-9a-f]{64}$/.test(theirs)) {
       throw new NotFollowable(`the primary has another history: at serial ${serial} its digest is ${theirs}, here it is ${digestHex(digest)}`)
     }
-    if (reply.statusCode === 400 && this.#primaryUuid !== '') throw new NotFollowable(refusal.message)
+    if (reply.statusCode === 400 && this.primaryUuid !== '') throw new NotFollowable(refusal.message)
     throw refusal
   }
 
@@ -209,11 +227,13 @@ export class Follower implements AsyncDisposable {
     if (!isFeed || (primaryUuid !== '' && !/^[0-9a-f]{32}$/.test(primaryUuid))) throw new Error('what answers is no server of this kind')
     if (headerOf(reply, 'x-devpi-uuid') === storage.nodeId) throw new NotFollowable('the primary has the uuid of this server: it is the same one, or a copy')
     if (primaryUuid === '') throw new Error('it is a replica that has not reached its own primary yet')
-    if (this.#primaryUuid === '') {
+    if (this.primaryUuid === '') {
       await storage.setFact(PRIMARY_UUID_FACT, primaryUuid)
       this.#primaryUuid = primaryUuid
     }
-    if (primaryUuid !== this.#primaryUuid) throw new NotFollowable(`what answers follows primary ${primaryUuid}, not ${this.#primaryUuid}`)
+    // One that was promoted says so in the log; that it continues the one here has been looked at before it sent anything.
+    const isPromoted = (epochIn(reply.headers) ?? 0) > storage.head.epoch
+    if (primaryUuid !== this.primaryUuid && !isPromoted) throw new NotFollowable(`what answers follows primary ${primaryUuid}, not ${this.primaryUuid}`)
     const announced = parseSerial(headerOf(reply, 'x-devpi-serial') ?? '')
     if (announced !== undefined) this.#heard(announced)
     this.#updatedMs = now()

@@ -31,10 +31,20 @@ export class PrimaryConnection implements Disposable {
 
   /** The reply to a `GET`, its body not yet read. Rejects when there is none in time, or the signal is aborted. */
   get(path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<IncomingMessage> {
+    return this.#ask('GET', path, headers, signal)
+  }
+
+  /** The reply to a `HEAD`. */
+  head(path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<IncomingMessage> {
+    return this.#ask('HEAD', path, headers, signal)
+  }
+
+  #ask(method: 'GET' | 'HEAD', path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<IncomingMessage> {
     const { node, tokens, replyTimeoutMs, url } = this.#options
     const send = this.#base.protocol === 'https:' ? requestHttps : requestHttp
     return new Promise((resolve, reject) => {
       const request: ClientRequest = send(`${url}${path}`, {
+        method,
         agent: this.#agent,
         signal,
         headers: { ...headers, Authorization: `Bearer ${tokens.issue(node)}`, 'X-DEVPI-REPLICA-UUID': node },
@@ -62,6 +72,16 @@ export async function refusalIn(reply: IncomingMessage): Promise<Refusal> {
   const text = await firstBytes(reply)
   const said = messageIn(text)
   return new Refusal('upstream-failed', `it answers ${reply.statusCode ?? 0}${said === undefined ? '' : `: ${said}`}`)
+}
+
+/** The body of a small reply as JSON; undefined for what is none. */
+export async function smallJson(reply: IncomingMessage): Promise<unknown> {
+  const text = await firstBytes(reply)
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 async function firstBytes(reply: IncomingMessage): Promise<string> {

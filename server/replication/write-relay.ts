@@ -3,6 +3,7 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { pipeline } from 'node:stream/promises'
 import { Refusal } from '#log-format/api/refusal.js'
 import { parseSerial, type Serial } from '#log-format/serial.js'
+import { EPOCH_HEADER, HISTORY_HEADER, PRIMARY_URL_HEADER } from './epoch-claim.js'
 
 /** Names the node that relays a request, with a token of the shared secret beside the credentials of the client. */
 export const RELAY_HEADER = 'X-DEVPI-RELAY'
@@ -14,6 +15,8 @@ export interface WriteRelayOptions {
   readonly primary: URL
   /** Which replica this is, and its proof; new for each request. */
   readonly credentials: () => { readonly node: string; readonly token: string }
+  /** What this node says of its log; new for each request. */
+  readonly claim?: () => Readonly<Record<string, string>>
   /** Resolves when this node shows what the primary had at a serial; rejects when the signal is aborted before. */
   readonly reached: (serial: Serial, signal: AbortSignal) => Promise<void>
   readonly limits?: Partial<RelayLimits>
@@ -82,11 +85,12 @@ export class WriteRelay implements Disposable {
   }
 
   #send(request: IncomingMessage, client: RelayedClient): ClientRequest {
-    const { primary, credentials } = this.#options
+    const { primary, credentials, claim } = this.#options
     const isSecure = primary.protocol === 'https:'
     const { node, token } = credentials()
     const headers = {
       ...sentHeaders(request),
+      ...claim?.(),
       'X-DEVPI-REPLICA-UUID': node,
       [RELAY_HEADER]: token,
       [CLIENT_ADDRESS_HEADER]: client.address,
@@ -189,9 +193,10 @@ const NOT_PASSED_ON: ReadonlySet<string> = new Set([
 const NOT_SENT: ReadonlySet<string> = new Set([
   ...NOT_PASSED_ON, 'host', 'expect', 'x-outside-url', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-forwarded-prefix', 'x-real-ip', 'forwarded',
   RELAY_HEADER.toLowerCase(), CLIENT_ADDRESS_HEADER.toLowerCase(), 'x-devpi-replica-uuid',
+  EPOCH_HEADER.toLowerCase(), HISTORY_HEADER.toLowerCase(), PRIMARY_URL_HEADER.toLowerCase(), // of a node, and believed beside its token
 ])
-/** Which node answers is said by this one. */
-const NOT_KEPT: ReadonlySet<string> = new Set([...NOT_PASSED_ON, 'x-devpi-uuid'])
+/** Which node answers, and its epoch, is said by this one. */
+const NOT_KEPT: ReadonlySet<string> = new Set([...NOT_PASSED_ON, 'x-devpi-uuid', EPOCH_HEADER.toLowerCase()])
 
 function sentHeaders({ rawHeaders, headers }: IncomingMessage): OutgoingHttpHeaders {
   const named = namedIn(headers.connection)

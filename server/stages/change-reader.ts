@@ -40,6 +40,7 @@ const AUDIENCE: { readonly [K in MutationKind]: Audience } = {
   'removal-undone': 'readers',
   'file-yanked': 'readers',
   'mirror-project-changed': 'readers',
+  'primary-promoted': 'inspectors',
 }
 
 /** From when and for whom. */

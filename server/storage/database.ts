@@ -206,6 +206,11 @@ export class RowCursor {
   }
 }
 
+/** Whether that is why it could not be opened: another process holds the folder. */
+export function isInUse(error: unknown): boolean {
+  return error instanceof Refusal && isLocked(error.cause)
+}
+
 function isLocked(error: unknown): boolean {
   const cause = error instanceof Error ? error.cause : undefined // made in native code: `instanceof` need not know it
   return typeof cause === 'object' && cause !== null && 'code' in cause && cause.code === 'LEVEL_LOCKED'

@@ -10,7 +10,7 @@ import type { EntryStore, StoredEntry } from './entry-store.js'
 import { locateChanges } from './fold.js'
 import type { Projection } from './projection.js'
 import { BatchFold } from './rebuild.js'
-import { entryRow } from './rows.js'
+import { entryRow, factOperation, PRIMARY_UUID_FACT } from './rows.js'
 import { brokenStore, type CommittedEntry } from './writer.js'
 
 export interface ImporterOptions {
@@ -30,6 +30,8 @@ interface Checked {
   readonly stored: readonly StoredEntry[]
   readonly head: ChainHead
   readonly fault: ChainError | undefined
+  /** Facts that change with them. */
+  readonly facts: readonly RowOperation[]
 }
 
 /** Entries together with what follows from them. */
@@ -73,9 +75,9 @@ export class Importer {
     return this.#failure !== undefined
   }
 
-  /** See `Storage.importEntries`. */
-  async import(frames: readonly Frame[]): Promise<ChainHead> {
-    const turn = this.#turn.then(() => this.#take(frames))
+  /** See `Storage.importEntries`. `facts` are written with them. */
+  async import(frames: readonly Frame[], facts: readonly RowOperation[] = []): Promise<ChainHead> {
+    const turn = this.#turn.then(() => this.#take(frames, facts))
     this.#turn = turn.then(() => undefined, () => undefined)
     const { written, head, fault } = await turn
     await written
@@ -91,7 +93,7 @@ export class Importer {
   }
 
   /** Resolves when the entries are on their way to the disk. */
-  async #take(frames: readonly Frame[]): Promise<Checked & { readonly written: Promise<void> }> {
+  async #take(frames: readonly Frame[], facts: readonly RowOperation[]): Promise<Checked & { readonly written: Promise<void> }> {
     if (this.#failure !== undefined) throw brokenStore(this.#failure)
     await this.#options.ensureRoom()
     const checked = checkChain(this.#folded, frames)
@@ -99,7 +101,7 @@ export class Importer {
     if (stored.length > 0) {
       for (const { serial, bytes } of stored) this.#unwritten.set(serial, bytes)
       const located = stored.map(({ bytes }) => locateChanges(sliceEntry(bytes)))
-      const rows = await this.#fold.batch(located)
+      const rows = [...(await this.#fold.batch(located)), ...checked.facts, ...facts]
       this.#folded = head
       await this.#writing // the fold looks at the rows of one unwritten batch, not of two
       const committed = located.map(({ serial, changes }) => ({ serial, touched: changes }))
@@ -131,20 +133,30 @@ export class Importer {
 
 function checkChain(head: ChainHead, frames: readonly Frame[]): Checked {
   const stored: StoredEntry[] = []
+  const facts: RowOperation[] = []
   try {
     for (const frame of frames) {
-      head = extendedBy(head, frame)
+      const entry = decoded(head, frame)
+      const { epoch } = head
+      head = extendedBy(head, entry, frame)
       stored.push({ serial: head.serial, bytes: frame.bytes })
+      if (head.epoch > epoch) facts.push(...factsOfEpoch(entry))
     }
   } catch (error) {
-    if (error instanceof ChainError) return { stored, head, fault: error }
+    if (error instanceof ChainError) return { stored, head, fault: error, facts }
     throw error
   }
-  return { stored, head, fault: undefined }
+  return { stored, head, fault: undefined, facts }
 }
 
-function extendedBy(head: ChainHead, { bytes, digest }: Frame): ChainHead {
-  const extended = extendChain(head, decoded(head, { bytes, digest }), bytes)
+/** An epoch begins with the entry that says who makes the entries from then on, unless a newer release knows another way. */
+function factsOfEpoch({ mutation }: Entry): readonly RowOperation[] {
+  const { kind, node }: { readonly kind: string; readonly node?: unknown } = mutation
+  return kind === 'primary-promoted' && typeof node === 'string' ? [factOperation(PRIMARY_UUID_FACT, node)] : []
+}
+
+function extendedBy(head: ChainHead, entry: Entry, { bytes, digest }: Frame): ChainHead {
+  const extended = extendChain(head, entry, bytes)
   if (Buffer.compare(extended.digest, digest) !== 0) throw new ChainError(extended.serial, damage(extended.digest, digest))
   return extended
 }

@@ -1,5 +1,7 @@
+import { packValue } from '#log-format/codec.js'
 import type { Serial } from '#log-format/serial.js'
 import { toSerial } from '#log-format/serial.js'
+import type { RowOperation } from './database.js'
 
 /**
  * Layout of the rows in LevelDB. Every key starts with the letter of its kind;
@@ -38,6 +40,8 @@ export const OLD_ROWS = { gte: 'o', lt: 'p' }
 export const PROJECTION_ROWS = { gte: 'p', lt: 'q' }
 export const SECRET_ROWS = { gte: 's', lt: 't' }
 export const SECRET_CHANGE_ROWS = { gte: 'v', lt: 'w' }
+export const CURSOR_ROWS = { gte: 'c', lt: 'd' }
+export const NOTE_ROWS = { gte: 'n', lt: 'o' }
 
 /** `FAMILY ␀ SEGMENTS`: what names a key in both the head rows and the old ones. */
 export function keyName(family: string, segments: readonly string[]): string {
@@ -111,6 +115,16 @@ export function metaRow(name: string): string {
 export function factRow(name: string): string {
   return metaRow(`fact\0${name}`)
 }
+
+/** Name of the fact that says who makes the entries: the uuid of the primary, on a replica that knows it. */
+export const PRIMARY_UUID_FACT = 'primary-uuid'
+
+export function factOperation(name: string, value: string): RowOperation {
+  return { type: 'put', key: factRow(name), value: packValue(value) }
+}
+
+/** Shapes of the projections that the rows were folded with; without it they are folded afresh on open. */
+export const SHAPES_ROW = metaRow('shapes')
 
 /** Digest of the newest entry, which has no successor to hold it. */
 export const HEAD_DIGEST_ROW = metaRow('head-digest')

@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Refusal } from '#log-format/api/refusal.js'
-import type { ChainHead } from '#log-format/chain.js'
+import { type ChainHead, digestHex, EMPTY_CHAIN, entryDigest } from '#log-format/chain.js'
 import { packValue, unpackValue } from '#log-format/codec.js'
 import type { Origin } from '#log-format/entry.js'
 import type { Frame } from '#log-format/framing.js'
-import { NO_SERIAL, type Serial } from '#log-format/serial.js'
+import { NO_SERIAL, nextSerial, type Serial, toSerial } from '#log-format/serial.js'
 import type { JsonValue } from '#log-format/values.js'
 import { Changelog } from './changelog.js'
 import { CommitSignal } from './commit-signal.js'
@@ -14,16 +14,18 @@ import { Database } from './database.js'
 import { DiskRoom, freeBytesOf } from './disk-room.js'
 import type { EntryStore } from './entry-store.js'
 import { Importer } from './importer.js'
+import { cutLogBack } from './cut-back.js'
 import { HEAD_ROW_SHAPE } from './head-row.js'
 import { Keyspace } from './keyspace.js'
 import type { Projection } from './projection.js'
+import { type Fence, FENCE_FACT, fenceSentence, fenceText, parseFence, promotionFrame } from './promotion.js'
 import type { Reader } from './reader.js'
 import { rebuildRows, type RebuildProgress } from './rebuild.js'
-import { cursorRow, ENTRY_ROWS, factRow, metaRow, noteRow, projectionRow } from './rows.js'
+import { cursorRow, ENTRY_ROWS, entryRow, factOperation, factRow, metaRow, noteRow, projectionRow, SHAPES_ROW } from './rows.js'
 import type { Transaction } from './transaction.js'
 import { openVault, type Vault } from './vault.js'
-import { noteSecretChangesFrom, readSecretsSince, SECRETS_CURSOR, type SecretsSince, writeSecrets } from './vault-changes.js'
-import { type Committed, type CommittedEntry, Writer } from './writer.js'
+import { forgetSecretChanges, noteSecretChangesFrom, readSecretsSince, SECRETS_CURSOR, type SecretsSince, writeSecrets } from './vault-changes.js'
+import { type Committed, type CommittedEntry, type WriteCounts, Writer, type WriterOptions } from './writer.js'
 
 /** Layout of the rows; another number is refused rather than guessed at. */
 const STORE_FORMAT = 1
@@ -57,12 +59,15 @@ export class Storage implements AsyncDisposable {
   readonly vault: Vault
   readonly #db: Database
   readonly #keyspace: Keyspace
-  readonly #source: Writer | Importer
+  #source: Writer | Importer
+  readonly #newWriter: (counts: WriteCounts) => Writer
+  #fence: Fence | undefined
   readonly #signal: CommitSignal
   readonly #listeners = new Set<CommitListener>()
   readonly #room: DiskRoom
   readonly #logBytesAtOpen: number
   #closing = false
+  #history = ''
 
   private constructor(db: Database, entries: Changelog, logBytes: number, source: EntrySource, options: StorageOptions) {
     this.#db = db
@@ -73,7 +78,8 @@ export class Storage implements AsyncDisposable {
     this.vault = openVault(db)
     this.#keyspace = new Keyspace(db, entries.head.serial)
     this.#signal = new CommitSignal(entries.head.serial)
-    const shared = {
+    this.#fence = parseFence(factIn(db, FENCE_FACT))
+    const shared: Omit<WriterOptions, 'vault'> = {
       db,
       entries,
       projections: options.projections,
@@ -81,7 +87,8 @@ export class Storage implements AsyncDisposable {
       onCommit: (committed: readonly CommittedEntry[]) => this.#committed(committed),
       ensureRoom: () => this.#room.ensure(),
     }
-    this.#source = source === 'import' ? new Importer(shared) : new Writer({ ...shared, vault: this.vault })
+    this.#newWriter = (counts) => new Writer({ ...shared, vault: this.vault, counts })
+    this.#source = source === 'import' ? new Importer(shared) : this.#newWriter({ batches: 0, entries: 0, bytes: 0 })
   }
 
   static async open(options: StorageOptions): Promise<Storage> {
@@ -99,6 +106,15 @@ export class Storage implements AsyncDisposable {
       await db.close()
       throw error
     }
+  }
+
+  /** Digest of the first entry in hex digits, which names the history; empty where there is none. */
+  get history(): string {
+    if (this.#history === '') {
+      const first = this.#db.get(entryRow(toSerial(0)))
+      if (first !== undefined) this.#history = digestHex(entryDigest(EMPTY_CHAIN.digest, first))
+    }
+    return this.#history
   }
 
   get head(): ChainHead {
@@ -137,6 +153,7 @@ export class Storage implements AsyncDisposable {
    */
   transact<T>(origin: Origin, turn: (tx: Transaction) => Promise<T>): Promise<Committed<T>> {
     if (this.#closing) return Promise.reject(new Refusal('not-available', 'the server is shutting down'))
+    if (this.#fence !== undefined) return Promise.reject(new Refusal('not-available', fenceSentence(this.#fence)))
     if (this.#source instanceof Importer) return Promise.reject(new Refusal('not-available', 'this server is a replica, and changes are made at its primary'))
     return this.#source.transact(origin, turn)
   }
@@ -150,6 +167,49 @@ export class Storage implements AsyncDisposable {
     if (this.#closing) return Promise.reject(new Refusal('not-available', 'the server is shutting down'))
     if (!(this.#source instanceof Importer)) return Promise.reject(new Error('entries are imported where none are made'))
     return this.#source.import(frames)
+  }
+
+  /** Whether entries come from another node. */
+  get imports(): boolean {
+    return this.#source instanceof Importer
+  }
+
+  /**
+   * Begins an epoch in which entries are made here, and resolves to the head with its first entry. That entry and `facts`
+   * are one synced batch: a crash leaves a node that imports, or one that makes entries. To be called when nothing
+   * is imported any more. Refuses `conflict` where entries are made already.
+   */
+  async promote(origin: Origin, { former, facts }: { readonly former: string; readonly facts: Readonly<Record<string, string>> }): Promise<ChainHead> {
+    const importer = this.#source
+    if (!(importer instanceof Importer)) throw new Refusal('conflict', 'this server makes its entries itself; there is nothing to promote')
+    await importer.idle()
+    const frame = promotionFrame(this.head, origin, { node: this.nodeId, former })
+    const rows = Object.entries(facts).map(([name, value]) => factOperation(name, value))
+    // The vault may be behind the log: who follows looks at it anew.
+    const head = await importer.import([frame], [...rows, forgetSecretChanges(nextSerial(this.head.serial))])
+    this.#source = this.#newWriter(importer.counts)
+    return head
+  }
+
+  /**
+   * Takes the entries behind `common` away and notes `facts`; nothing but closing may follow, and the next open
+   * folds all rows afresh. All of it is one synced batch: a crash leaves the whole log or the shorter one.
+   */
+  async cutBack(common: Serial, facts: Readonly<Record<string, string>>): Promise<void> {
+    this.#closing = true
+    await this.#source.idle()
+    await cutLogBack(this.#db, this.entries, common, Object.entries(facts).map(([name, value]) => factOperation(name, value)))
+  }
+
+  /** Set where another node makes the entries of this history. */
+  get fence(): Fence | undefined {
+    return this.#fence
+  }
+
+  /** Refuses all changes from now on, also after a restart. What was sealed before is still written. */
+  async setFence(fence: Fence): Promise<void> {
+    this.#fence = fence
+    await this.setFact(FENCE_FACT, fenceText(fence))
   }
 
   /** Everything as it stood at a serial; at head when none is given. */
@@ -303,7 +363,7 @@ async function refreshShapes(db: Database, entries: Changelog, options: StorageO
   const shapes = options.projections.map(({ name, shape }) => [name, shape] as const)
   const wanted = { ...Object.fromEntries(shapes.sort(([a], [b]) => (a < b ? -1 : 1))), '+keys': HEAD_ROW_SHAPE }
   if (Object.keys(wanted).length <= shapes.length) throw new Error('two projections have the same name')
-  const key = metaRow('shapes')
+  const key = SHAPES_ROW
   const found = db.get(key)
   if (found !== undefined && Buffer.compare(found, packValue(wanted)) === 0) return
   if (entries.head.serial !== NO_SERIAL) {

@@ -37,6 +37,11 @@ export async function noteSecretChangesFrom(db: Database, head: Serial): Promise
   await db.write([{ type: 'put', key: NOTED_FROM_ROW, value: packValue(head) }], { sync: true })
 }
 
+/** Says beside the entry at `serial` that who has secrets of before it has to ask for all. */
+export function forgetSecretChanges(serial: Serial): RowOperation {
+  return { type: 'put', key: NOTED_FROM_ROW, value: packValue(serial) }
+}
+
 /** Secrets that entries behind `since` changed, as they are now; all of them where that is not known. */
 export function readSecretsSince(db: Database, head: Serial, since: Serial): SecretsSince {
   const noted = db.get(NOTED_FROM_ROW)

@@ -40,6 +40,15 @@ export interface WriterOptions {
   readonly onCommit: (entries: readonly CommittedEntry[]) => void
   /** Rejects with a refusal when the disk has no room for another batch. */
   readonly ensureRoom: () => Promise<void>
+  /** What was written before, by whoever wrote; nothing unless given. */
+  readonly counts?: WriteCounts
+}
+
+/** Batches written, entries in them and their bytes, since the start. */
+export interface WriteCounts {
+  batches: number
+  entries: number
+  bytes: number
 }
 
 interface Turn {
@@ -78,12 +87,12 @@ export class Writer {
   #writing: Promise<void> | undefined
   #turning: Promise<void> | undefined
   #failure: Error | undefined
-  /** Batches written, entries in them and their bytes, since the start. */
-  readonly counts = { batches: 0, entries: 0, bytes: 0 }
+  readonly counts: WriteCounts
 
   constructor(options: WriterOptions) {
     this.#options = options
     this.#sealed = options.entries.head
+    this.counts = options.counts ?? { batches: 0, entries: 0, bytes: 0 }
     this.#pending = new PendingRows()
     this.#fold = new Fold(options.projections)
     const { db } = options

@@ -49,7 +49,7 @@ test('a body of bytes is sent as it is', async () => {
 })
 
 test('every reply says which node sends it', async () => {
-  const node = { serverVersion: '7.0.0', uuid: 'd'.repeat(32), primaryUuid: 'e'.repeat(32) }
+  const node = { serverVersion: '7.0.0', uuid: 'd'.repeat(32), primaryUuid: 'e'.repeat(32), epoch: 3 }
   const reply = await replyOf((_, response) => {
     setNodeHeaders(response, node)
     sendMessage(response, serial, 'ok')
@@ -58,6 +58,7 @@ test('every reply says which node sends it', async () => {
     'x-devpi-api-version': '2',
     'x-devpi-server-version': '7.0.0',
     'x-devpi-uuid': node.uuid,
+    'x-devpi-epoch': '3',
     'x-devpi-master-uuid': node.primaryUuid,
     'x-devpi-primary-uuid': node.primaryUuid,
   })

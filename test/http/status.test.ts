@@ -7,10 +7,10 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]())
 
 const FOR_ALL = [
-  'uuid', 'versioninfo', 'role', 'serial', 'digest', 'last-commit-timestamp', 'event-serial', 'event-serial-timestamp', 'event-serial-in-sync-at',
+  'uuid', 'versioninfo', 'role', 'serial', 'digest', 'epoch', 'last-commit-timestamp', 'event-serial', 'event-serial-timestamp', 'event-serial-in-sync-at',
   'metrics', 'polling_replicas',
 ].sort()
-const FOR_ROOT = [...FOR_ALL, 'serverdir', 'server-code', 'host', 'port', 'outside-url'].sort()
+const FOR_ROOT = [...FOR_ALL, 'serverdir', 'server-code', 'host', 'port', 'outside-url', 'set-aside'].sort()
 
 async function statusFor(fetchFrom: TestServer['fetch']): Promise<Record<string, unknown>> {
   const reply = await fetchFrom('/+status', { headers: { Accept: 'application/json' } })

@@ -138,7 +138,7 @@ export function filePathOf(index: string, { filename, bytes }: ReleaseFile): str
 function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits']>, faults: unknown[]): Deps {
   const hasher = new PasswordHasher({ memoryKib: 8, iterations: 1, parallelism: 1, concurrency: 1 })
   const proxies = trustProxies([])
-  const node = { serverVersion: '1', uuid: storage.nodeId, primaryUuid: storage.nodeId }
+  const node = { serverVersion: '1', uuid: storage.nodeId, primaryUuid: storage.nodeId, epoch: 0 }
   const smallFiles = new SmallFileCache()
   const hotFiles = new HotFiles()
   const upstream = new UpstreamClient({ hosts: new TargetHosts([]), userAgent: 'test', now: () => 0, idleTimeoutMs: 1000 })
@@ -158,7 +158,8 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     replicas: new ReplicaTable(),
     follower: undefined,
     relay: undefined,
-    metrics: new Metrics({ serverVersion: '1', storage, blobs, pages, files, smallFiles, hotFiles, streams, downloads, feed, follower: undefined, swept: () => undefined }),
+    onFenced: () => undefined,
+    metrics: new Metrics({ serverVersion: '1', storage, blobs, pages, files, smallFiles, hotFiles, streams, downloads, feed, follower: () => undefined, swept: () => undefined }),
     isMonitor: () => true,
     proxies,
     node,

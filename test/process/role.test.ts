@@ -15,7 +15,7 @@ const LOST = { ...OLD, role: 'replica', head: toSerial(-1) }
 function outcome(question: RoleQuestion): string {
   try {
     const decided = decideRole(question)
-    return decided.role === 'replica' ? `replica of ${decided.primaryUrl}` : decided.role
+    return decided.role === 'replica' ? `replica of ${decided.primaryUrl}${decided.parts === true ? ', if it was promoted' : ''}` : decided.role
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
     return `${error.kind}: ${error.message}`
@@ -38,9 +38,11 @@ test.each<[AskedRole, string, RoleQuestion['stored'], string | undefined, string
   ['replica', 'a new serverdir', NEW, URL_GIVEN, `replica of ${URL_GIVEN}`],
   ['replica', 'a new serverdir', NEW, undefined, /^invalid: a replica needs the address/],
   ['replica', 'a replica', REPLICA, undefined, `replica of ${URL_STORED}`],
-  ['replica', 'a standalone server', STANDALONE, URL_GIVEN, /^conflict: this serverdir has a history of its own/],
-  ['replica', 'a primary', PRIMARY, URL_GIVEN, /^conflict: this serverdir has a history of its own/],
-  ['replica', 'an older serverdir', OLD, URL_GIVEN, /^conflict: this serverdir has a history of its own/],
+  ['replica', 'a standalone server', STANDALONE, URL_GIVEN, `replica of ${URL_GIVEN}, if it was promoted`],
+  ['replica', 'a primary', PRIMARY, URL_GIVEN, `replica of ${URL_GIVEN}, if it was promoted`],
+  ['replica', 'an older serverdir', OLD, URL_GIVEN, `replica of ${URL_GIVEN}, if it was promoted`],
+  ['replica', 'a standalone server', STANDALONE, undefined, /^conflict: this serverdir has a history of its own/],
+  ['replica', 'a primary', PRIMARY, undefined, /^conflict: this serverdir has a history of its own/],
   ['primary', 'a new serverdir', NEW, undefined, 'primary'],
   ['primary', 'a standalone server', STANDALONE, undefined, 'primary'],
   ['primary', 'a primary', PRIMARY, undefined, 'primary'],

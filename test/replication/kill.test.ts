@@ -46,12 +46,12 @@ test('a replica process that is killed while it follows goes on where it was, an
   }
 }, 60_000)
 
-test('a serverdir that has entries of its own does not start as a replica, nor one without a secret or a primary', async () => {
+test('a serverdir that has entries of its own does not start as a replica of who does not know them, nor one without a secret or a primary', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'devpi-no-replica-'))
   try {
     const own = join(folder, 'own')
     await (await startServer({ serverDir: own })).stop()
-    await expect(startChild(own, ['--role', 'replica', '--primary-url', 'http://127.0.0.1:9'])).rejects.toThrow('has a history of its own and cannot follow another')
+    await expect(startChild(own, ['--role', 'replica', '--primary-url', 'http://127.0.0.1:9'])).rejects.toThrow('cannot be asked what of the entries of this serverdir it has')
     await expect(startChild(join(folder, 'a'), ['--role', 'replica', '--primary-url', 'http://127.0.0.1:9'])).rejects.toThrow('a replica needs a copy of that of its primary')
     await expect(startChild(join(folder, 'b'), ['--role', 'replica'])).rejects.toThrow('a replica needs the address of its primary')
   } finally {

@@ -82,6 +82,8 @@ export function testConfig(changes: Partial<ServerConfig>): ServerConfig {
     fileThreads: 4,
     skippedFiles: { indexes: new Set(), types: new Set() },
     fileSources: [],
+    peers: [],
+    configFile: undefined,
     secretFile: undefined,
     restrictModify: undefined,
     pushHosts: [],

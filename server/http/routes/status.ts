@@ -3,6 +3,8 @@ import type { MachineJson, StatusJson, StatusMetric } from '#log-format/api/stat
 import { digestHex } from '#log-format/chain.js'
 import { ROOT_USER } from '#server/auth/caller.js'
 import { allows } from '#server/commands/rights.js'
+import { fenceSentence } from '#server/storage/promotion.js'
+import { readSetAside, SET_ASIDE_FACT } from '#server/storage/set-aside.js'
 import { callerOf } from '../authenticate.js'
 import type { Deps } from '../deps.js'
 import { fileReplicationJson, fileReplicationMetrics } from '../file-replication-status.js'
@@ -28,13 +30,16 @@ export function statusRoutes(deps: Deps): Router {
 }
 
 function statusJson(deps: Deps): StatusJson {
-  const { serial, time, digest } = deps.storage.head
+  const { head, fence } = deps.storage
+  const { serial, time, digest, epoch } = head
   return {
     uuid: deps.node.uuid,
     versioninfo: { 'devpi-server': deps.node.serverVersion },
     role: deps.follower === undefined ? 'MASTER' : 'REPLICA',
     serial,
     digest: digestHex(digest),
+    epoch,
+    ...(fence !== undefined && { fenced: fenceSentence(fence) }),
     'last-commit-timestamp': time / 1000,
     // Everything that follows a commit here happens in it.
     'event-serial': serial,
@@ -46,7 +51,7 @@ function statusJson(deps: Deps): StatusJson {
   }
 }
 
-function machineJson({ facts, replicas, follower }: Deps): MachineJson {
+function machineJson({ facts, replicas, follower, storage }: Deps): MachineJson {
   const { serverdir, serverCode, host, port, outsideUrl } = facts()
   return {
     serverdir,
@@ -56,6 +61,7 @@ function machineJson({ facts, replicas, follower }: Deps): MachineJson {
     'outside-url': outsideUrl ?? null,
     polling_replicas: Object.fromEntries(replicas.all().map(([node, state]) => [node, pollingReplica(state)])),
     ...(follower && primaryAddress(follower)),
+    'set-aside': readSetAside(storage.fact(SET_ASIDE_FACT)),
   }
 }
 

@@ -1,0 +1,29 @@
+import { Router } from 'express'
+import type { EpochReply } from '#server/replication/peer-watch.js'
+import type { Deps } from '../deps.js'
+import { mount } from '../methods.js'
+import { replicasOnly } from '../replica-access.js'
+import { sendJson } from '../respond.js'
+
+/** `+epoch`: how often the primary of this history has changed, for its other nodes. */
+export function epochRoutes(deps: Deps): Router {
+  const router = Router({ caseSensitive: true, strict: true })
+  const answer = (): EpochReply => {
+    const { storage, nodeTokens, node, facts, follower } = deps
+    const { outsideUrl } = facts()
+    return {
+      uuid: node.uuid,
+      epoch: storage.head.epoch,
+      history: storage.history,
+      url: follower === undefined && storage.fence === undefined ? (outsideUrl ?? null) : null,
+      proof: nodeTokens.issue(node.uuid),
+    }
+  }
+  mount(router, '/\\+epoch', {
+    get: replicasOnly(deps, (_req, res) => {
+      res.setHeader('Cache-Control', 'no-store')
+      sendJson(res, 200, answer())
+    }),
+  })
+  return router
+}

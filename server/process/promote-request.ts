@@ -1,0 +1,108 @@
+import { randomBytes } from 'node:crypto'
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { Refusal } from '#log-format/api/refusal.js'
+import type { Logger } from './logger.js'
+
+/** How often a server looks whether it is asked, and who asks whether there is an answer. */
+const LOOK_MS = 100
+const ANSWER_TIMEOUT_MS = 30_000
+
+/** What became of it, in a sentence. */
+export interface PromoteAnswer {
+  readonly isDone: boolean
+  readonly sentence: string
+}
+
+const REQUEST_FILE = 'promote.request'
+const ANSWER_FILE = 'promote.answer'
+
+/**
+ * Asks the server that runs on a server directory to become the primary, by a
+ * file there: so may who may write there, and nobody over the network. Refuses
+ * `not-available` when nobody answers; the request is taken back then.
+ */
+export async function askToPromote(serverDir: string, timeoutMs = ANSWER_TIMEOUT_MS): Promise<PromoteAnswer> {
+  const id = randomBytes(16).toString('hex')
+  const request = join(serverDir, REQUEST_FILE)
+  await placeFile(request, id)
+  const endMs = performance.now() + timeoutMs
+  while (performance.now() < endMs) {
+    const found = answerOf(await textOf(join(serverDir, ANSWER_FILE)), id)
+    if (found !== undefined) {
+      await rm(join(serverDir, ANSWER_FILE), { force: true })
+      return found
+    }
+    await wait(LOOK_MS)
+  }
+  if ((await textOf(request)) === id) await rm(request, { force: true })
+  throw new Refusal('not-available', `the server that runs on ${serverDir} does not answer; see its log file, stop it, and run this again`)
+}
+
+/** Answers requests until it is disposed. Those of before are taken away: nobody waits for them any more. */
+export class PromoteRequests implements AsyncDisposable {
+  readonly #serverDir: string
+  readonly #promote: () => Promise<string>
+  readonly #logger: Logger
+  readonly #stop = new AbortController()
+  readonly #running: Promise<void>
+
+  constructor(serverDir: string, promote: () => Promise<string>, logger: Logger) {
+    this.#serverDir = serverDir
+    this.#promote = promote
+    this.#logger = logger
+    this.#running = this.#run()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort()
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop
+    const request = join(this.#serverDir, REQUEST_FILE)
+    await rm(request, { force: true })
+    await rm(join(this.#serverDir, ANSWER_FILE), { force: true })
+    while (!signal.aborted) {
+      const id = await textOf(request)
+      if (id !== undefined && /^[0-9a-f]{32}$/.test(id)) {
+        await rm(request, { force: true })
+        await this.#answer(id)
+      }
+      await wait(LOOK_MS, undefined, { signal, ref: false }).catch(() => undefined)
+    }
+  }
+
+  async #answer(id: string): Promise<void> {
+    let answer: PromoteAnswer
+    try {
+      answer = { isDone: true, sentence: await this.#promote() }
+    } catch (error) {
+      if (!(error instanceof Refusal)) this.#logger.error({ err: error }, 'the server could not be promoted')
+      answer = { isDone: false, sentence: error instanceof Refusal ? error.message : 'the server could not be promoted; see its log file' }
+    }
+    await placeFile(join(this.#serverDir, ANSWER_FILE), JSON.stringify({ id, ...answer }))
+  }
+}
+
+async function placeFile(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.new`, text, { mode: 0o600 })
+  await rename(`${path}.new`, path)
+}
+
+/** The beginning of a small file; undefined where there is none. */
+async function textOf(path: string): Promise<string | undefined> {
+  return readFile(path, 'utf8').catch(() => undefined)
+}
+
+function answerOf(text: string | undefined, id: string): PromoteAnswer | undefined {
+  if (text === undefined) return undefined
+  try {
+    const { id: answered, isDone, sentence } = JSON.parse(text) as Partial<PromoteAnswer> & { readonly id?: unknown }
+    return answered === id && typeof isDone === 'boolean' && typeof sentence === 'string' ? { isDone, sentence } : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,91 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import type { NodeTokens } from '#server/auth/node-token.js'
+import type { Storage } from '#server/storage/storage.js'
+import { type EpochClaim, epochClaim, heedEpoch, plainUrl, PRIMARY_URL_HEADER } from './epoch-claim.js'
+import { PrimaryConnection, smallJson } from './primary-request.js'
+
+export interface PeerWatchOptions {
+  readonly storage: Storage
+  readonly tokens: NodeTokens
+  /** Addresses of other nodes of this history, as they are known at the moment. */
+  readonly peers: () => readonly string[]
+  /** Where clients find this node. */
+  readonly outsideUrl: string | undefined
+  readonly onFenced: () => void
+  readonly pauseMs?: number
+}
+
+const PAUSE_MS = 2000
+const REPLY_TIMEOUT_MS = 2000
+
+/**
+ * A primary asks the nodes it knows for their epoch, now and again, and tells
+ * them its own: so a promoted one makes itself known to the one before it, and one
+ * that comes back hears of it. A replica asks nobody, its primary tells it.
+ */
+export class PeerWatch implements AsyncDisposable {
+  readonly #options: PeerWatchOptions
+  readonly #stop = new AbortController()
+  #running: Promise<void> | undefined
+
+  constructor(options: PeerWatchOptions) {
+    this.#options = options
+  }
+
+  /** Asks all of them, each once, and then keeps asking. Resolves after the first round, in 2 seconds at most. */
+  async start(): Promise<void> {
+    await this.#askAll()
+    this.#running ??= this.#run()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort()
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop
+    const { pauseMs = PAUSE_MS } = this.#options
+    while (!signal.aborted) {
+      await wait(pauseMs * (0.75 + Math.random() / 2), undefined, { signal, ref: false }).catch(() => undefined)
+      if (!signal.aborted) await this.#askAll()
+    }
+  }
+
+  async #askAll(): Promise<void> {
+    const { storage, peers } = this.#options
+    if (storage.imports) return
+    await Promise.all(peers().map((url) => this.#ask(url).catch(() => undefined))) // one that is not there says nothing
+  }
+
+  async #ask(url: string): Promise<void> {
+    const { storage, tokens, outsideUrl, onFenced } = this.#options
+    using connection = new PrimaryConnection({ url, node: storage.nodeId, tokens, replyTimeoutMs: REPLY_TIMEOUT_MS })
+    const limit = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(REPLY_TIMEOUT_MS)])
+    const isPrimary = storage.fence === undefined
+    const headers = { ...epochClaim(storage), ...(isPrimary && outsideUrl !== undefined && { [PRIMARY_URL_HEADER]: outsideUrl }) }
+    const reply = await connection.get('/+epoch', { Accept: 'application/json', ...headers }, limit)
+    const said = parseEpochReply(reply.statusCode === 200 ? await smallJson(reply) : undefined, tokens)
+    if (said !== undefined && (await heedEpoch(storage, said.node, said.claim))) onFenced()
+  }
+}
+
+/** What `/+epoch` answers. `proof` is a token of the node: whoever only sits at its address has none. */
+export interface EpochReply {
+  readonly uuid: string
+  readonly epoch: number
+  readonly history: string
+  readonly url: string | null
+  readonly proof: string
+}
+
+function parseEpochReply(found: unknown, tokens: NodeTokens): { readonly node: string; readonly claim: EpochClaim } | undefined {
+  if (typeof found !== 'object' || found === null) return undefined
+  const { uuid, epoch, history, url, proof }: { readonly [K in keyof EpochReply]?: unknown } = found
+  if (typeof uuid !== 'string' || typeof history !== 'string' || typeof proof !== 'string') return undefined
+  if (typeof epoch !== 'number' || !Number.isSafeInteger(epoch) || epoch < 0) return undefined
+  const subject = tokens.read(proof)
+  if (typeof subject !== 'object' || subject.node !== uuid) return undefined
+  const shown = plainUrl(url)
+  return { node: uuid, claim: { epoch, history, ...(shown !== undefined && { url: shown }) } }
+}
