@@ -118,7 +118,7 @@ async function wantedFile(deps: Deps, { mirror, basename, project, dir, content 
   if (primaryMirrors !== undefined) {
     // It notes the digest, if that is new, and so does everybody who follows it.
     const there = { upstream: primaryMirrors.upstream(mirror), url: primaryMirrors.fileUrl(mirror, ['+f', ...dir.split('/'), basename]) }
-    return { ...there, owner: indexName(mirror), ...(sha256 !== undefined && { sha256 }), ...(size !== undefined && { size }) }
+    return { ...there, client: primaryMirrors.client, owner: indexName(mirror), ...(sha256 !== undefined && { sha256 }), ...(size !== undefined && { size }) }
   }
   const onStored = async (stored: { readonly sha256: string; readonly size: number }): Promise<void> => {
     const origin = { time: deps.now(), actor: '+upstream', via: 'system', request: deps.newRequestId() } as const

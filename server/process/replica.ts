@@ -21,8 +21,6 @@ export interface Following extends AsyncDisposable {
   readonly vault: VaultFollower
   /** The way of changes to the primary. */
   readonly relay: WriteRelay
-  /** Asks the primary in place of upstreams. */
-  readonly client: UpstreamClient
   readonly mirrors: MirrorsOfPrimary
 }
 
@@ -61,12 +59,11 @@ export function followPrimary(input: {
   const relay = new WriteRelay({ primary, credentials: () => ({ node: storage.nodeId, token: token() }), claim: () => epochClaim(storage), reached })
   const hosts = new TargetHosts([primary.hostname.replace(/^\[(.*)\]$/, '$1').toLowerCase()], '--primary-url')
   const client = new UpstreamClient({ hosts, userAgent: input.userAgent, now, idleTimeoutMs: REPLY_TIMEOUT_MS })
-  const mirrors = new MirrorsOfPrimary({ client, primary: () => primary, token, reached })
+  const mirrors = new MirrorsOfPrimary({ client, primary, token, reached })
   return {
     follower,
     vault,
     relay,
-    client,
     mirrors,
     [Symbol.asyncDispose]: async () => {
       relay[Symbol.dispose]()

@@ -113,8 +113,8 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const tokens = nodeTokens(secret, now)
   const blobs = stack.use(await DiskBlobs.open(join(config.serverDir, 'files')))
   const proxies = trustReplicas(trustProxies(config.trustedProxies), tokens)
-  const userAgent = `devpi-server/${packageVersion()}`
   const outsideUrl = outsideUrls({ proxies, ...(config.outsideUrl !== undefined && { outsideUrl: config.outsideUrl }) })
+  const userAgent = `devpi-server/${packageVersion()}`
   const role = stack.use(new NodeRole({
     storage,
     decided,
@@ -145,11 +145,11 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const upstream = stack.use(new UpstreamClient({ hosts: new TargetHosts(config.privateUpstreams, '--allow-private-upstream'), userAgent, now, idleTimeoutMs: upstreamTimeoutMs, isOffline, proxies: config.proxies, ...(ca !== undefined && { ca }) }))
   const lists = new NameLists(join(config.serverDir, 'mirror-names'))
   const onFault = (fault: unknown): void => { logger.error({ err: fault }, 'what an upstream has could not be stored') }
-  const mirrors = stack.use(new MirrorRefresher({ storage, client: upstream, get primary() { return role.following?.mirrors }, isOffline, now, newRequestId, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
-  const mirrorNames = stack.use(new MirrorNames({ storage, get client() { return role.following?.client ?? upstream }, get primary() { return role.following?.mirrors }, isOffline, lists, now, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
+  const mirrors = stack.use(new MirrorRefresher({ storage, client: upstream, primary: () => role.following?.mirrors, isOffline, now, newRequestId, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
+  const mirrorNames = stack.use(new MirrorNames({ storage, client: upstream, primary: () => role.following?.mirrors, isOffline, lists, now, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
   await mirrorNames.sweep()
   const evictor = config.mirrorCacheBytes === undefined || isOffline ? undefined : stack.use(new Evictor({ storage, blobs, mostBytes: config.mirrorCacheBytes, undoWindowMs: config.undoWindowMs, now }, logger))
-  const downloads = stack.use(new FileDownloads({ get client() { return role.following?.client ?? upstream }, store: blobs, maxBytes: config.maxRequestBodyBytes, onStored: (bytes) => evictor?.stored(bytes) }))
+  const downloads = stack.use(new FileDownloads({ client: upstream, store: blobs, maxBytes: config.maxRequestBodyBytes, onStored: (bytes) => evictor?.stored(bytes) }))
   const replicas = new ReplicaTable()
   const onFenced = (): void => { logger.error(storage.fence ?? {}, storage.fence && fenceSentence(storage.fence)) }
   const peers = stack.use(new PeerWatch({ storage, tokens, peers: () => knownPeers({ storage, config, replicas }), outsideUrl: config.outsideUrl, onFenced, ...surroundings.peers }))

@@ -5,7 +5,7 @@ import type { Upstream, UpstreamClient } from '#server/upstream/client.js'
 export interface MirrorsOfPrimaryInput {
   /** May reach the primary, wherever it is. */
   readonly client: UpstreamClient
-  readonly primary: () => URL
+  readonly primary: URL
   /** Proves that this is a replica; new for each request. */
   readonly token: () => string
   /** Resolves when this node has an entry; rejects when the signal is aborted before. */
@@ -50,6 +50,11 @@ export class MirrorsOfPrimary {
     return textOf(headers['cache-control']).includes('no-store') ? 'stale' : 'fresh'
   }
 
+  /** To ask the primary with. */
+  get client(): UpstreamClient {
+    return this.#input.client
+  }
+
   /** A mirror of the primary, to ask in place of its upstream. */
   upstream({ user, index }: MirrorName): Upstream {
     return { url: below(this.#primary(), [user, index, '+simple', '']), credentials: { username: REPLICA_USER, password: this.#input.token() } }
@@ -61,7 +66,7 @@ export class MirrorsOfPrimary {
   }
 
   #primary(): URL {
-    const url = new URL(this.#input.primary())
+    const url = new URL(this.#input.primary)
     if (!url.pathname.endsWith('/')) url.pathname += '/'
     return url
   }

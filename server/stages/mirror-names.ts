@@ -120,7 +120,9 @@ export class MirrorNames implements AsyncDisposable {
   }
 
   async #fetch(mirror: AskedMirror, owner: string, note: NamesNote | undefined): Promise<NamesState> {
-    const { storage, client, lists, now, primary } = this.#input
+    const { storage, lists, now } = this.#input
+    const primary = this.#input.primary?.()
+    const client = primary?.client ?? this.#input.client
     if (this.#running.size >= MOST_AT_ONCE) throw new Refusal('not-available', 'the lists of other mirrors are being read just now; try again in a moment')
     const upstream = primary?.upstream(mirror) ?? (await upstreamOf(storage, mirror))
     const { digest: before, checked: _, ...validators } = note ?? { digest: undefined, checked: 0 }

@@ -22,6 +22,7 @@ export type Freshness =
 
 /** The primary, as the place where a replica asks for what mirrors have. */
 export interface PrimaryOfMirrors {
+  readonly client: UpstreamClient
   /** Resolves when this node has what the primary now has of a project. Refuses `upstream-failed`. */
   ask(mirror: AskedMirror, project: string, signal: AbortSignal): Promise<'fresh' | 'stale' | 'absent'>
   /** The mirror there, in place of its upstream. */
@@ -34,7 +35,7 @@ export interface MirrorRefresherInput {
   readonly now: () => number
   readonly newRequestId: () => string
   /** On a replica: it is the primary that asks upstreams. */
-  readonly primary?: PrimaryOfMirrors | undefined
+  readonly primary?: () => PrimaryOfMirrors | undefined
   /** Upstreams are not asked for pages: what is stored is all there is. */
   readonly isOffline?: boolean
   /** Told what went wrong on our side while nobody waits for it. */
@@ -131,7 +132,8 @@ export class MirrorRefresher implements AsyncDisposable {
   }
 
   async #fetch(mirror: AskedMirror, project: string, isKnown: boolean): Promise<Freshness> {
-    const { storage, client, now, newRequestId, primary } = this.#input
+    const { storage, client, now, newRequestId } = this.#input
+    const primary = this.#input.primary?.()
     if (primary !== undefined) return this.#askPrimary(primary, mirror, project)
     const upstream = await upstreamOf(storage, mirror)
     const note = isKnown ? this.#notes.get(mirror, project) : undefined

@@ -18,6 +18,8 @@ export interface DownloadStore {
 }
 
 export interface WantedFile {
+  /** Another one than for all other files. */
+  readonly client?: UpstreamClient
   readonly upstream: Upstream
   readonly url: string
   /** For whom: tells apart those of whom each has to be told what was stored. */
@@ -32,7 +34,7 @@ export interface WantedFile {
 
 /** The downloads under way from upstreams: one of each file, however many want it. */
 export class FileDownloads implements AsyncDisposable {
-  readonly #client: () => UpstreamClient
+  readonly #client: UpstreamClient
   readonly #store: DownloadStore
   readonly #maxBytes: number
   readonly #onStored: ((bytes: number) => void) | undefined
@@ -42,7 +44,7 @@ export class FileDownloads implements AsyncDisposable {
   /** `onStored` is told the size of each file that was stored. */
   constructor(input: { readonly client: UpstreamClient; readonly store: DownloadStore; readonly maxBytes: number; readonly onStored?: (bytes: number) => void }) {
     this.#onStored = input.onStored
-    this.#client = () => input.client // another one once a replica is promoted
+    this.#client = input.client
     this.#store = input.store
     this.#maxBytes = input.maxBytes
   }
@@ -62,7 +64,7 @@ export class FileDownloads implements AsyncDisposable {
 
   async #fetch(wanted: WantedFile, steps: DownloadSteps, signal: AbortSignal): Promise<{ readonly sha256: string; readonly size: number }> {
     using _ = await this.#slots.take(wanted.url, signal)
-    const { reply: { body, url }, size } = await openFile(this.#client(), wanted, signal)
+    const { reply: { body, url }, size } = await openFile(wanted.client ?? this.#client, wanted, signal)
     steps.begun(size)
     try {
       const digests = wanted.md5 === undefined ? [] : (['md5'] as const)
