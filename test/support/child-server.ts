@@ -19,8 +19,8 @@ export interface ChildServer extends AsyncDisposable {
 const CHEAP = ['--argon2-memory-cost', '8', '--argon2-time-cost', '1', '--argon2-parallelism', '1']
 
 /** Starts it on a free port and waits until it is ready. Rejects with what it printed when it is not going to be. */
-export async function startChild(serverDir: string, options: readonly string[] = [], program = join(ROOT, 'server/bin/devpi-server.js')): Promise<ChildServer> {
-  const args = [program, '--serverdir', serverDir, '--port', '0', '--host', '127.0.0.1', ...CHEAP, ...options]
+export async function startChild(serverDir: string, options: readonly string[] = [], program = join(ROOT, 'server/bin/devpi-server.js'), nodeOptions: readonly string[] = []): Promise<ChildServer> {
+  const args = [...nodeOptions, program, '--serverdir', serverDir, '--port', '0', '--host', '127.0.0.1', ...CHEAP, ...options]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   let printed = ''
   child.stderr.on('data', (chunk: Buffer) => (printed += chunk.toString()))

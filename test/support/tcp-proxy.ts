@@ -11,6 +11,8 @@ export interface Trouble {
   readonly pieceBytes?: number
   /** Each piece waits so long. */
   readonly delayMs?: number
+  /** Bytes to the server wait so long, and arrive even when their client was cut off in the meantime. */
+  readonly lateMs?: number
 }
 
 /** A way to a server on which connections suffer. */
@@ -18,6 +20,8 @@ export interface TcpProxy extends AsyncDisposable {
   readonly url: string
   /** Connections made so far. */
   readonly connections: number
+  /** Where connections go from now on. */
+  target: string
   /** Of every connection from now on. */
   trouble: () => Trouble
   /** Cuts those that are open. */
@@ -25,15 +29,18 @@ export interface TcpProxy extends AsyncDisposable {
 }
 
 export async function startTcpProxy(target: string, trouble: () => Trouble = () => ({})): Promise<TcpProxy> {
-  const { hostname, port } = new URL(target)
   const open = new Set<Socket>()
-  const proxy = { trouble, connections: 0 }
+  const proxy = { trouble, target, connections: 0 }
   const server = createServer((client) => {
     proxy.connections += 1
+    const { hostname, port } = new URL(proxy.target)
     const upstream = connect(Number(port), hostname)
+    const suffered = proxy.trouble()
+    const { lateMs = 0 } = suffered
     const cut = (): void => {
       client.destroy()
-      upstream.destroy()
+      if (lateMs === 0) upstream.destroy()
+      else setTimeout(() => upstream.destroy(), 2 * lateMs).unref()
     }
     for (const socket of [client, upstream]) {
       open.add(socket)
@@ -43,7 +50,7 @@ export async function startTcpProxy(target: string, trouble: () => Trouble = () 
         cut()
       })
     }
-    void pass(client, upstream, proxy.trouble(), cut)
+    void pass(client, upstream, suffered, cut)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -61,10 +68,12 @@ export async function startTcpProxy(target: string, trouble: () => Trouble = () 
 }
 
 async function pass(client: Socket, upstream: Socket, trouble: Trouble, cut: () => void): Promise<void> {
-  const { cutAfter = Infinity, silentAfter = Infinity, pieceBytes = Infinity, delayMs = 0 } = trouble
+  const { cutAfter = Infinity, silentAfter = Infinity, pieceBytes = Infinity, delayMs = 0, lateMs = 0 } = trouble
   let passed = 0
   client.on('data', (data) => {
-    if (passed < silentAfter) upstream.write(data)
+    if (passed >= silentAfter) return
+    if (lateMs === 0) upstream.write(data)
+    else setTimeout(() => { if (upstream.writable) upstream.write(data) }, lateMs)
   })
   try {
     for await (const data of upstream as AsyncIterable<Buffer>) {
