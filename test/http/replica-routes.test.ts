@@ -1,3 +1,4 @@
+import { FrameReader } from '#log-format/framing.js'
 import { startReplica } from '#test/support/replica.js'
 import { replicaHeaders } from '#test/support/log-stream.js'
 import { startServer, type TestServer } from '#test/support/server.js'
@@ -51,3 +52,37 @@ test.each(PATHS)('%s lets a replica in', async (path) => {
   const reply = await primary.fetch(path, { method: 'HEAD', headers: replicaHeaders(primary, NODE) })
   expect([200, 404]).toContain(reply.status)
 })
+
+test('the whole feed has no password, no hash of one and no token', async () => {
+  const secrets = Object.values(identities).flatMap(secretsIn)
+  const vault = await (await primary.fetch('/+vault', { headers: replicaHeaders(primary, NODE) })).text()
+  const hashes = vault.match(/\$argon2id\$[^"\\]+/g) ?? []
+  expect(hashes.length).toBeGreaterThan(0)
+  const length = primary.head() + 1
+  const reply = await primary.fetch('/+changelog/0-', { headers: replicaHeaders(primary, NODE) })
+  const feed = await bytesUntil(reply, length)
+  expect(feed.includes('alice')).toBe(true)
+  for (const secret of [...secrets, 'alice secret', ...hashes]) expect([secret, feed.includes(secret)]).toEqual([secret, false])
+})
+
+/** Tokens, out of the headers that carry them. */
+function secretsIn(headers: Readonly<Record<string, string>>): string[] {
+  return Object.values(headers)
+    .map((value) => value.replace(/^(Bearer|Basic) /, ''))
+    .filter((value) => value !== NODE)
+    .flatMap((value) => [value, Buffer.from(value, 'base64').toString().replace(/^[^:]*:/, '')])
+    .filter((value) => /^[\x21-\x7e]{20,}$/.test(value))
+}
+
+/** The raw bytes of so many frames. */
+async function bytesUntil(reply: Response, frames: number): Promise<Buffer> {
+  const reader = new FrameReader()
+  const pieces: Uint8Array[] = []
+  let seen = 0
+  for await (const piece of reply.body as AsyncIterable<Uint8Array>) {
+    pieces.push(piece)
+    seen += [...reader.push(Buffer.from(piece))].length
+    if (seen >= frames) break
+  }
+  return Buffer.concat(pieces)
+}
