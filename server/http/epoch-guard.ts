@@ -19,7 +19,7 @@ export interface EpochGuard {
  */
 export async function meetEpoch({ storage, nodeTokens, onFenced }: EpochGuard, { headers }: IncomingMessage): Promise<void> {
   const claim = claimIn(headers)
-  if (claim === undefined || storage.imports || claim.epoch <= storage.head.epoch) return
+  if (claim === undefined || storage.isReplica || claim.epoch <= storage.head.epoch) return
   const relayed = headers[RELAY_HEADER.toLowerCase()]
   const token = typeof relayed === 'string' ? relayed : /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
   const subject = token === undefined ? undefined : nodeTokens.read(token)

@@ -1,8 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import type { Server } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { Refusal } from '#log-format/api/refusal.js'
 import { Authenticator } from '#server/auth/identify.js'
 import { LoginThrottle } from '#server/auth/login-throttle.js'
 import { nodeTokens } from '#server/auth/node-token.js'
@@ -27,29 +25,23 @@ import { relayWrites } from '#server/http/relay-writes.js'
 import type { NodeIdentity } from '#server/http/respond.js'
 import { SmallFileCache } from '#server/http/small-file-cache.js'
 import { outsideUrls } from '#server/http/urls.js'
-import { UsedBlobs } from '#server/http/used-blobs.js'
 import type { Follower, FollowerTimes } from '#server/replication/follower.js'
 import { PeerWatch } from '#server/replication/peer-watch.js'
 import { Feed } from '#server/replication/feed.js'
 import { ReplicaTable } from '#server/replication/replica-table.js'
-import { NameLists } from '#server/storage/name-lists.js'
 import { DiskBlobs } from '#server/storage/disk-blobs.js'
 import { fenceSentence } from '#server/storage/promotion.js'
 import type { Storage } from '#server/storage/storage.js'
 import type { SweepCounts } from '#server/storage/sweep.js'
 import { secretNames } from '#server/storage/vault.js'
-import { MirrorNames } from '#server/stages/mirror-names.js'
-import { MirrorRefresher } from '#server/stages/refresh-mirror.js'
-import { UpstreamClient } from '#server/upstream/client.js'
-import { FileDownloads } from '#server/upstream/file-download.js'
 import { TargetHosts } from '#server/upstream/target-hosts.js'
 import { CloseStack } from './close-stack.js'
 import type { ServerConfig } from './config.js'
 import { openServerDir, reportInitialised, requireSharedSecret, secretPath } from './initialise.js'
 import { type FileReplicationTimes, replicateFiles } from './file-replication.js'
+import { listen, stop, unusedConnections } from './listening.js'
 import type { Logger } from './logger.js'
-import { Evictor } from './evictor.js'
-import { readCaBundle } from './network-environment.js'
+import { openMirrors } from './mirrors.js'
 import { packageFolder, packageVersion } from './package-version.js'
 import { checkPrimary, knownPeers, preparePrimary, promotedSentence } from './primary.js'
 import { NodeRole } from './node-role.js'
@@ -96,9 +88,6 @@ const IDLE_TIMEOUT_MS = 120_000
 const UPSTREAM_TIMEOUT_MS = 5000
 /** Another node that sends nothing for so long of a file has failed. */
 const FILE_TIMEOUT_MS = 20_000
-/** Running requests have this long to end when the server stops. */
-const STOP_TIMEOUT_MS = 30_000
-const STOP_CHECK_MS = 50
 
 /** Opens the server directory, initialises an empty one, and listens. Refuses what keeps it from doing so in a sentence. */
 export async function startServer(config: ServerConfig, surroundings: Surroundings): Promise<RunningServer> {
@@ -130,10 +119,8 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     get primaryUuid() { return role.primaryUuid },
     get epoch() { return storage.head.epoch },
   }
-  const ca = config.caBundle === undefined ? undefined : await readCaBundle(config.caBundle)
-  const isOffline = config.offline
-  const isStored = isOffline ? async (sha256: string) => (await blobs.stat(sha256)) !== undefined : undefined
-  const pages = stack.use(new ProjectPages(storage, node, now, isStored))
+  const mirroring = stack.use(await openMirrors({ storage, blobs, config, primary: () => role.following?.mirrors, userAgent, upstreamTimeoutMs, now, newRequestId, logger }))
+  const pages = stack.use(new ProjectPages(storage, node, now, mirroring.isStored))
   const files = role.filesUrl !== undefined
     ? stack.use(await replicateFiles({ storage, blobs, config, primaryUrl: () => role.filesUrl, tokens, userAgent, idleTimeoutMs: FILE_TIMEOUT_MS, now, logger, times: surroundings.fileReplication }))
     : undefined
@@ -142,14 +129,6 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const publicFiles = stack.use(new PublicFiles(storage, node, smallFiles))
   const streams = new ChangeStreams()
   const feed = new Feed({ storage, now, ...surroundings.feed })
-  const upstream = stack.use(new UpstreamClient({ hosts: new TargetHosts(config.privateUpstreams, '--allow-private-upstream'), userAgent, now, idleTimeoutMs: upstreamTimeoutMs, isOffline, proxies: config.proxies, ...(ca !== undefined && { ca }) }))
-  const lists = new NameLists(join(config.serverDir, 'mirror-names'))
-  const onFault = (fault: unknown): void => { logger.error({ err: fault }, 'what an upstream has could not be stored') }
-  const mirrors = stack.use(new MirrorRefresher({ storage, client: upstream, primary: () => role.following?.mirrors, isOffline, now, newRequestId, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
-  const mirrorNames = stack.use(new MirrorNames({ storage, client: upstream, primary: () => role.following?.mirrors, isOffline, lists, now, onFault, limits: { expiryMs: config.mirrorExpiryMs } }))
-  await mirrorNames.sweep()
-  const evictor = config.mirrorCacheBytes === undefined || isOffline ? undefined : stack.use(new Evictor({ storage, blobs, mostBytes: config.mirrorCacheBytes, undoWindowMs: config.undoWindowMs, now }, logger))
-  const downloads = stack.use(new FileDownloads({ client: upstream, store: blobs, maxBytes: config.maxRequestBodyBytes, onStored: (bytes) => evictor?.stored(bytes) }))
   const replicas = new ReplicaTable()
   const onFenced = (): void => { logger.error(storage.fence ?? {}, storage.fence && fenceSentence(storage.fence)) }
   const peers = stack.use(new PeerWatch({ storage, tokens, peers: () => knownPeers({ storage, config, replicas }), outsideUrl: config.outsideUrl, onFenced, ...surroundings.peers }))
@@ -167,7 +146,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     get follower() { return role.follower },
     get relay() { return role.relay },
     onFenced,
-    metrics: new Metrics({ serverVersion: node.serverVersion, storage, blobs, pages, files: publicFiles, smallFiles, hotFiles, streams, downloads, feed, follower: () => role.follower, swept: () => swept, fileReplication: files }),
+    metrics: new Metrics({ serverVersion: node.serverVersion, storage, blobs, pages, files: publicFiles, smallFiles, hotFiles, streams, downloads: mirroring.downloads, feed, follower: () => role.follower, swept: () => swept, fileReplication: files }),
     isMonitor: monitorsFrom(config.metricsFrom, proxies),
     node,
     now,
@@ -189,12 +168,12 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     policy: config.restrictModify === undefined ? { signUp: 'open' } : { signUp: 'closed', managers: config.restrictModify },
     limits: { maxUploadBytes: config.maxRequestBodyBytes, idleTimeoutMs },
     targetHosts: new TargetHosts(config.pushHosts),
-    mirrors,
-    isStored,
-    mirrorNames,
+    mirrors: mirroring.mirrors,
+    isStored: mirroring.isStored,
+    mirrorNames: mirroring.mirrorNames,
     get primaryMirrors() { return role.following?.mirrors },
-    downloads,
-    usedBlobs: evictor && new UsedBlobs(blobs, now),
+    downloads: mirroring.downloads,
+    usedBlobs: mirroring.usedBlobs,
     ...(files && { fetches: files.fetches, fileReplication: files }),
     facts: () => factsOf(config, address.port),
     reportFault: (error, context) => {
@@ -240,44 +219,6 @@ export function hashingCosts({ argon2 }: ServerConfig): ConstructorParameters<ty
     parallelism: argon2.parallelism,
     concurrency: 2,
   }
-}
-
-function listen(server: Server, { host, port }: ServerConfig): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE') {
-        reject(new Refusal('conflict', `port ${port} of ${host} is in use; choose another --port, or 0 for a free one`, { cause: error }))
-      } else if (error.code === 'EACCES' || error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND') {
-        reject(new Refusal('invalid', `cannot listen on ${host} port ${port} (${error.code}); choose another --host or --port`, { cause: error }))
-      } else {
-        reject(error)
-      }
-    })
-    server.listen(port, host, resolve)
-  })
-}
-
-/** Connections on which nothing was sent yet, as browsers open them in advance. */
-function unusedConnections(server: Server): () => readonly Socket[] {
-  const open = new Set<Socket>()
-  server.on('connection', (socket) => {
-    open.add(socket)
-    socket.once('close', () => open.delete(socket))
-  })
-  return () => [...open].filter(({ bytesRead }) => bytesRead === 0)
-}
-
-/** Takes no more connections, lets requests end, and cuts what does not end. */
-async function stop(server: Server, unused: () => readonly Socket[]): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => { resolve() }))
-  server.closeIdleConnections()
-  for (const socket of unused()) socket.destroy() // Node does not count them as idle
-  // A connection whose request ends now is kept open for a next one, which nobody would answer.
-  const idle = setInterval(() => { server.closeIdleConnections() }, STOP_CHECK_MS)
-  const timer = setTimeout(() => { server.closeAllConnections() }, STOP_TIMEOUT_MS)
-  await closed
-  clearInterval(idle)
-  clearTimeout(timer)
 }
 
 /** Sixteen hex digits: some that are new with each start, and a count. */

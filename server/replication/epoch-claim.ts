@@ -49,7 +49,7 @@ export function plainUrl(text: unknown): string | undefined {
  * has the shared secret: anybody else could stop the server with it.
  */
 export async function heedEpoch(storage: Storage, node: string, { epoch, history, url }: EpochClaim): Promise<boolean> {
-  if (storage.imports || epoch <= storage.head.epoch || epoch <= (storage.fence?.epoch ?? -1)) return false
+  if (storage.isReplica || epoch <= storage.head.epoch || epoch <= (storage.fence?.epoch ?? -1)) return false
   if (history !== '' && storage.history !== '' && history !== storage.history) return false
   await storage.setFence({ epoch, node, ...(url !== undefined && { url }) })
   return true

@@ -54,7 +54,7 @@ export class PeerWatch implements AsyncDisposable {
 
   async #askAll(): Promise<void> {
     const { storage, peers } = this.#options
-    if (storage.imports) return
+    if (storage.isReplica) return
     await Promise.all(peers().map((url) => this.#ask(url).catch(() => undefined))) // one that is not there says nothing
   }
 

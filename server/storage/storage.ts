@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Refusal } from '#log-format/api/refusal.js'
@@ -15,20 +14,17 @@ import { DiskRoom, freeBytesOf } from './disk-room.js'
 import type { EntryStore } from './entry-store.js'
 import { Importer } from './importer.js'
 import { cutLogBack } from './cut-back.js'
-import { HEAD_ROW_SHAPE } from './head-row.js'
 import { Keyspace } from './keyspace.js'
 import type { Projection } from './projection.js'
 import { type Fence, FENCE_FACT, fenceSentence, fenceText, parseFence, promotionFrame } from './promotion.js'
 import type { Reader } from './reader.js'
-import { rebuildRows, type RebuildProgress } from './rebuild.js'
-import { cursorRow, ENTRY_ROWS, entryRow, factOperation, factRow, metaRow, noteRow, projectionRow, SHAPES_ROW } from './rows.js'
+import { checkFormat, factIn, nodeIn, refreshShapes } from './open.js'
+import type { RebuildProgress } from './rebuild.js'
+import { cursorRow, ENTRY_ROWS, entryRow, factOperation, factRow, noteRow, projectionRow } from './rows.js'
 import type { Transaction } from './transaction.js'
 import { openVault, type Vault } from './vault.js'
 import { forgetSecretChanges, noteSecretChangesFrom, readSecretsSince, SECRETS_CURSOR, type SecretsSince, writeSecrets } from './vault-changes.js'
 import { type Committed, type CommittedEntry, type WriteCounts, Writer, type WriterOptions } from './writer.js'
-
-/** Layout of the rows; another number is refused rather than guessed at. */
-const STORE_FORMAT = 1
 
 export interface StorageOptions {
   /** The server directory; the database is in its folder `db`. */
@@ -73,7 +69,7 @@ export class Storage implements AsyncDisposable {
     this.#db = db
     this.#logBytesAtOpen = logBytes
     this.#room = new DiskRoom(() => (options.freeBytes ?? freeBytesOf)(options.folder))
-    this.nodeId = textOf(db, 'node')
+    this.nodeId = nodeIn(db)
     this.entries = entries
     this.vault = openVault(db)
     this.#keyspace = new Keyspace(db, entries.head.serial)
@@ -167,11 +163,6 @@ export class Storage implements AsyncDisposable {
     if (this.#closing) return Promise.reject(new Refusal('not-available', 'the server is shutting down'))
     if (!(this.#source instanceof Importer)) return Promise.reject(new Error('entries are imported where none are made'))
     return this.#source.import(frames)
-  }
-
-  /** Whether entries come from another node. */
-  get imports(): boolean {
-    return this.#source instanceof Importer
   }
 
   /**
@@ -325,55 +316,4 @@ export class Storage implements AsyncDisposable {
     }
     this.#signal.moveTo(this.head.serial)
   }
-}
-
-async function checkFormat(db: Database): Promise<void> {
-  const found = db.get(metaRow('format'))
-  if (found === undefined) {
-    await db.write(
-      [
-        { type: 'put', key: metaRow('format'), value: packValue(STORE_FORMAT) },
-        { type: 'put', key: metaRow('node'), value: packValue(randomBytes(16).toString('hex')) },
-      ],
-      { sync: true },
-    )
-    return
-  }
-  const format = unpackValue(found)
-  if (format !== STORE_FORMAT) {
-    throw new Refusal('conflict', `the database has format ${JSON.stringify(format)}, this release reads format ${STORE_FORMAT}`)
-  }
-}
-
-function factIn(db: Database, name: string): string | undefined {
-  const found = db.get(factRow(name))
-  const value = found === undefined ? undefined : unpackValue(found)
-  return typeof value === 'string' ? value : undefined
-}
-
-function textOf(db: Database, name: string): string {
-  const found = db.get(metaRow(name))
-  const value = found === undefined ? undefined : unpackValue(found)
-  if (typeof value !== 'string') throw new Error(`the database has no ${name}`)
-  return value
-}
-
-/** Folds all rows afresh when the shape of any projection is not the one they were folded with. */
-async function refreshShapes(db: Database, entries: Changelog, options: StorageOptions): Promise<void> {
-  const shapes = options.projections.map(({ name, shape }) => [name, shape] as const)
-  const wanted = { ...Object.fromEntries(shapes.sort(([a], [b]) => (a < b ? -1 : 1))), '+keys': HEAD_ROW_SHAPE }
-  if (Object.keys(wanted).length <= shapes.length) throw new Error('two projections have the same name')
-  const key = SHAPES_ROW
-  const found = db.get(key)
-  if (found !== undefined && Buffer.compare(found, packValue(wanted)) === 0) return
-  if (entries.head.serial !== NO_SERIAL) {
-    await db.write([{ type: 'del', key }], { sync: true }) // a crash from here on starts the rebuild over
-    await rebuildRows({
-      db,
-      entries,
-      projections: options.projections,
-      ...(options.onRebuild && { onProgress: options.onRebuild }),
-    })
-  }
-  await db.write([{ type: 'put', key, value: packValue(wanted) }], { sync: true })
 }
