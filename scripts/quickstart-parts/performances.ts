@@ -41,6 +41,7 @@ export interface Staging extends Direction {
 export async function performAll({ name, bench, port, tell, note, interrupted }: Staging): Promise<Verdict[]> {
   const { project, start, rest } = PERFORMANCES[name]
   await using playground = await Playground.open(bench, { name, port })
+  await bench.clear()
   await writeProject(playground, project)
   const direction: Direction = { tell: (row, ...more) => { tell({ ...row, command: playground.patterns.fill(row.command) }, ...more) }, interrupted }
   const verdicts = await perform(start, playground, direction)
@@ -48,6 +49,5 @@ export async function performAll({ name, bench, port, tell, note, interrupted }:
   await playground.mirrorPublicIndex()
   note?.(`root/pypi of ${playground.url} now mirrors ${bench.publicIndex}, which has the Python packages that are installed here`)
   verdicts.push(...(await perform(rest, playground, direction)))
-  await bench.clear()
   return verdicts
 }

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -75,8 +76,9 @@ export class Workbench implements Bench, AsyncDisposable {
     }
   }
 
-  /** Takes what a performance installed out of the environment again. */
+  /** Takes what an earlier performance installed out of the environment again. */
   async clear(): Promise<void> {
+    if (!existsSync(join(this.venv, 'bin/pytest'))) return
     await this.#succeed(join(this.venv, 'bin/pip'), ['uninstall', '-q', '-y', 'pytest', 'example'])
   }
 
