@@ -75,7 +75,8 @@ async function readQuickstartArguments(argv: readonly string[]): Promise<Quickst
     throw new ArgumentFault(`nothing is known of ${name}\nusage: ${USAGE}`)
   })
   const port = wholeNumber('port', values.port, USUAL_PORT, 1)
-  if (port > 65_535 || !(await isFree(port))) throw new ArgumentFault(`port ${port} is in use; choose another --port`)
+  if (port > 65_535) throw new ArgumentFault(`--port wants a number from 1 to 65535, not ${port}`)
+  if (!(await isFree(port))) throw new ArgumentFault(`port ${port} is in use; choose another --port`)
   return { names: names.length === 0 ? ['classic', 'modern'] : names, port, keep: values.keep === true }
 }
 

@@ -68,6 +68,7 @@ test('arguments that nothing can be done with', async () => {
   await using taken = await listening()
   try {
     for (const argv of [['other'], ['--port', 'x'], ['--port', '0'], ['--port', '65536'], ['--port', String(taken.port)], ['--other']]) expect(await main(argv)).toBe(2)
+    expect(told).toHaveBeenCalledWith('--port wants a number from 1 to 65535, not 65536\n')
     expect(told).toHaveBeenCalledWith(`port ${taken.port} is in use; choose another --port\n`)
   } finally {
     told.mockRestore()
