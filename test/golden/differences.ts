@@ -39,6 +39,8 @@ export const INTENDED: readonly IntendedDifference[] = [
     because: 'a page of a valid type instead of text_html, for which the recording has only a hash (W24)',
   },
   { steps: /status/, at: /^\/result\/outside-url$/, because: 'where the server lives is shown to root only (W9)' },
+  { steps: /status/, at: /^\/result\/(digest|epoch)$/, because: 'where nodes can be compared, and who is the primary, is said to monitors' },
+  { steps: /changelog disabled without primary role/, at: /^status$/, because: 'every server sends its log, to replicas that prove to be some: 401 to all others' },
   { steps: /status/, at: /^\/result\/metrics$/, because: 'the metrics of another machinery' },
   { steps: /OPTIONS root/, at: /^status$/, because: '405 with Allow for a method that an address does not have (W23)' },
   {
