@@ -139,10 +139,18 @@ export class MirrorNames implements AsyncDisposable {
     return { list, failure: undefined }
   }
 
-  /** The note of a list that lies here. */
+  /** The newest note of a list that lies here: one made while its file was looked for counts, or its fetch would be done twice. */
   async #stored(owner: string): Promise<NamesNote | undefined> {
-    const note = parseNote(this.#input.storage.note(noteName(owner)))
-    return note !== undefined && (await this.#input.lists.has({ owner, digest: note.digest })) ? note : undefined
+    for (;;) {
+      const note = this.#note(owner)
+      const isThere = note !== undefined && (await this.#input.lists.has({ owner, digest: note.digest }))
+      const since = this.#note(owner)
+      if (since?.checked === note?.checked && since?.digest === note?.digest) return isThere ? note : undefined
+    }
+  }
+
+  #note(owner: string): NamesNote | undefined {
+    return parseNote(this.#input.storage.note(noteName(owner)))
   }
 
   #expiryOf({ value }: AskedMirror): number {

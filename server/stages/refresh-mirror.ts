@@ -87,7 +87,9 @@ export class MirrorRefresher implements AsyncDisposable {
     if (projectNameFault(project) !== undefined) return { kind: 'absent', until: Infinity }
     if (this.#input.isOffline === true) return { kind: 'failed', refusal: offline(`nothing of project ${project} is`) }
     const { storage, now } = this.#input
-    const isKnown = (await storage.reader().get(keys.project({ user: mirror.user, index: mirror.index, project }))) !== undefined
+    const isStored = async (): Promise<boolean> => (await storage.reader().get(keys.project({ user: mirror.user, index: mirror.index, project }))) !== undefined
+    // The page may have been stored, and noted, while the first look was under way.
+    const isKnown = (await isStored()) || (this.#notes.get(mirror, project)?.has === true && (await isStored()))
     const note = this.#notes.get(mirror, project)
     const until = note === undefined || (note.has && !isKnown) ? 0 : this.#until(mirror, note)
     if (note !== undefined && until > now()) return { kind: note.has ? 'fresh' : 'absent', until }
