@@ -24,13 +24,15 @@ export interface TcpProxy extends AsyncDisposable {
   target: string
   /** Of every connection from now on. */
   trouble: () => Trouble
+  /** While it is set nothing passes on any connection, in either direction, and nobody is told; what would have passed is lost. */
+  isSilent: boolean
   /** Cuts those that are open. */
   cutAll(): void
 }
 
 export async function startTcpProxy(target: string, trouble: () => Trouble = () => ({})): Promise<TcpProxy> {
   const open = new Set<Socket>()
-  const proxy = { trouble, target, connections: 0 }
+  const proxy = { trouble, target, connections: 0, isSilent: false }
   const server = createServer((client) => {
     proxy.connections += 1
     const { hostname, port } = new URL(proxy.target)
@@ -50,7 +52,7 @@ export async function startTcpProxy(target: string, trouble: () => Trouble = () 
         cut()
       })
     }
-    void pass(client, upstream, suffered, cut)
+    void pass(client, upstream, { trouble: suffered, isSilent: () => proxy.isSilent, cut })
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -67,11 +69,17 @@ export async function startTcpProxy(target: string, trouble: () => Trouble = () 
   })
 }
 
-async function pass(client: Socket, upstream: Socket, trouble: Trouble, cut: () => void): Promise<void> {
+interface Way {
+  readonly trouble: Trouble
+  readonly isSilent: () => boolean
+  readonly cut: () => void
+}
+
+async function pass(client: Socket, upstream: Socket, { trouble, isSilent, cut }: Way): Promise<void> {
   const { cutAfter = Infinity, silentAfter = Infinity, pieceBytes = Infinity, delayMs = 0, lateMs = 0 } = trouble
   let passed = 0
   client.on('data', (data) => {
-    if (passed >= silentAfter) return
+    if (passed >= silentAfter || isSilent()) return
     if (lateMs === 0) upstream.write(data)
     else setTimeout(() => { if (upstream.writable) upstream.write(data) }, lateMs)
   })
@@ -79,7 +87,7 @@ async function pass(client: Socket, upstream: Socket, trouble: Trouble, cut: () 
     for await (const data of upstream as AsyncIterable<Buffer>) {
       for (let at = 0; at < data.length; ) {
         const size = Math.min(pieceBytes, data.length - at, Math.max(cutAfter - passed, 0), Math.max(silentAfter - passed, 0))
-        if (passed >= silentAfter) await new Promise(() => undefined)
+        if (passed >= silentAfter || isSilent()) await new Promise(() => undefined)
         if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs))
         if (size > 0 && !client.write(data.subarray(at, at + size))) await Promise.race([once(client, 'drain'), once(client, 'close')])
         passed += size
