@@ -50,6 +50,9 @@ export interface RelayedClient {
 export class WriteRelay implements Disposable {
   readonly #options: WriteRelayOptions
   readonly #limits: RelayLimits
+  /** Of answers that are held back. */
+  readonly #waiting = new Set<AbortController>()
+  #isLeft = false
   readonly #agents = {
     http: new HttpAgent({ keepAlive: true, maxSockets: MOST_SOCKETS, maxFreeSockets: 16 }),
     https: new HttpsAgent({ keepAlive: true, maxSockets: MOST_SOCKETS, maxFreeSockets: 16 }),
@@ -62,7 +65,7 @@ export class WriteRelay implements Disposable {
 
   /**
    * Refuses `not-available` when the primary is not there, and
-   * `upstream-failed` when it went away before it answered.
+   * `upstream-failed` when it went away before it answered, or is followed no more before this node has what it answered.
    */
   async relay(request: IncomingMessage, response: ServerResponse, client: RelayedClient): Promise<void> {
     using exchange = new Exchange(this.#send(request, client), this.#options.primary)
@@ -80,6 +83,8 @@ export class WriteRelay implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#isLeft = true
+    for (const wait of this.#waiting) wait.abort()
     this.#agents.http.destroy()
     this.#agents.https.destroy()
   }
@@ -122,13 +127,17 @@ export class WriteRelay implements Disposable {
     if (serial === undefined) return true
     const late = new AbortController()
     const timer = setTimeout(() => { late.abort() }, this.#limits.waitMs)
+    this.#waiting.add(late)
     try {
       await this.#options.reached(serial, late.signal)
       return true
     } catch (error) {
+      // A serial that comes now is of another primary: it says nothing of this change.
+      if (this.#isLeft) throw new Refusal('upstream-failed', `the primary ${this.#options.primary.host} made the change, but is followed no more since; look whether it is here before trying again`, { cause: error })
       if (late.signal.aborted) return false
       throw error
     } finally {
+      this.#waiting.delete(late)
       clearTimeout(timer)
     }
   }

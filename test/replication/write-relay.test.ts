@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, request as httpRequest, type Server } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { once } from 'node:events'
+import { WriteRelay } from '#server/replication/write-relay.js'
 import { wheel } from '#test/support/archives.js'
 import { caughtUp, startReplica } from '#test/support/replica.js'
 import { startServer, type TestServer, TestUser } from '#test/support/server.js'
@@ -190,6 +191,34 @@ test('without its primary a replica refuses changes in a sentence, and is read a
   expect(reply.status).toBe(503)
   expect(await reply.text()).toMatch(/primary 127\.0\.0\.1:\d+ cannot be reached.*can be read/)
   expect((await left.fetch('/gus/dev', { headers: JSON_HEADERS })).status).toBe(200)
+})
+
+test('an answer that is held back when its primary is left is no success: a later serial is of another primary', async () => {
+  const answers = createServer((req, res) => { req.resume().on('end', () => res.writeHead(200, { 'X-DEVPI-SERIAL': '7' }).end('{}')) }).listen(0, '127.0.0.1')
+  await once(answers, 'listening')
+  let wait: AbortSignal | undefined
+  const relay = new WriteRelay({
+    primary: new URL(`http://127.0.0.1:${(answers.address() as AddressInfo).port}`),
+    credentials: () => ({ node: 'ab'.repeat(16), token: 'none' }),
+    reached: (_, signal) => {
+      wait = signal
+      return new Promise((_resolve, reject) => { signal.addEventListener('abort', () => { reject(new Error('left')) }) })
+    },
+  })
+  let refused: unknown
+  const front = createServer((req, res) => {
+    void relay.relay(req, res, { path: '/x', address: '127.0.0.1', outsideUrl: 'http://x' }).catch((error: unknown) => { refused = error }).finally(() => res.end())
+  }).listen(0, '127.0.0.1')
+  await once(front, 'listening')
+  const sent = fetch(`http://127.0.0.1:${(front.address() as AddressInfo).port}/x`, { method: 'POST', body: '{}' })
+  await until(async () => wait !== undefined)
+  relay[Symbol.dispose]()
+  await (await sent).text()
+  expect(refused).toMatchObject({ kind: 'upstream-failed', message: expect.stringContaining('is followed no more') })
+  for (const server of [front, answers]) {
+    server.closeAllConnections()
+    server.close()
+  }
 })
 
 async function until(holds: () => Promise<boolean>): Promise<void> {
