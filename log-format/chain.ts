@@ -14,6 +14,9 @@ export interface ChainHead {
   readonly epoch: number
 }
 
+/** What of an entry has to continue the log before it. */
+export type ChainLink = Pick<Entry, 'serial' | 'time' | 'parent' | 'epoch'>
+
 /** The head of a log without entries. */
 export const EMPTY_CHAIN: ChainHead = {
   serial: NO_SERIAL,
@@ -28,7 +31,7 @@ export function entryDigest(parent: Uint8Array, bytes: Uint8Array): Uint8Array {
 }
 
 /** The head after this entry. Throws a {@link ChainError} when the entry does not continue the head. */
-export function extendChain(head: ChainHead, entry: Entry, bytes: Uint8Array): ChainHead {
+export function extendChain(head: ChainHead, entry: ChainLink, bytes: Uint8Array): ChainHead {
   const expected = nextSerial(head.serial)
   if (entry.serial !== expected) throw new ChainError(entry.serial, `serial ${expected} was expected`)
   if (Buffer.compare(entry.parent, head.digest) !== 0) {

@@ -1,5 +1,6 @@
 import { ENTRY_VERSION, packValue, readEntry, unpackValue } from './codec.js'
 import type { Entry } from './entry.js'
+import { FormatError } from './errors.js'
 import { checkMutation, type MutationNames } from './mutation.js'
 import { MsgpackCursor } from './msgpack-cursor.js'
 import { type Serial, toSerial } from './serial.js'
@@ -41,15 +42,21 @@ export function sliceEntry(bytes: Uint8Array): EntrySlices {
   const time = cursor.number()
   for (let field = 2; field < MUTATION_FIELD; field += 1) cursor.skip()
   const mutationBytes = cursor.skip()
+  return { serial, time, length: bytes.length, mutationBytes, changes: sliceChanges(cursor) }
+}
+
+/** Finds the changes from where they begin in an entry. */
+export function sliceChanges(cursor: MsgpackCursor): ChangeSlice[] {
   const count = cursor.arrayLength()
   const changes: ChangeSlice[] = []
   for (let change = 0; change < count; change += 1) {
     const items = cursor.arrayLength()
+    if (items !== 1 && items !== 2) throw new FormatError('a change is not [path] or [path, value]', `byte ${cursor.at}`)
     const path = cursor.text()
-    if (items !== 2) changes.push({ path, valueBytes: undefined, offset: undefined })
+    if (items === 1) changes.push({ path, valueBytes: undefined, offset: undefined })
     else changes.push({ path, offset: cursor.at, valueBytes: cursor.skip() })
   }
-  return { serial, time, length: bytes.length, mutationBytes, changes }
+  return changes
 }
 
 /** Reads the head of an entry that was checked before; however much the entry changed, it costs the same. */

@@ -41,17 +41,20 @@ export function frameHeader(bytes: Uint8Array, digest: Uint8Array): Uint8Array {
 /**
  * Takes frames out of a stream that arrives in pieces. Holds at most one
  * unfinished frame; a length beyond the largest entry is rejected before
- * anything is kept for it.
+ * anything is kept for it. Frames share the memory of the pieces, which
+ * whoever pushes them leaves as they are.
  */
 export class FrameReader {
-  #pieces: Uint8Array[] = []
+  #pieces: Buffer[] = []
+  /** Where in the first piece the next frame begins. */
+  #at = 0
   #held = 0
   #offset = 0
   #heartbeat: Heartbeat | undefined
 
   /** Complete frames so far, in order. Throws a {@link FormatError} for a length that cannot be. */
   push(piece: Uint8Array): Frame[] {
-    if (piece.length > 0) this.#pieces.push(piece)
+    if (piece.length > 0) this.#pieces.push(Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength))
     this.#held += piece.length
     const frames: Frame[] = []
     for (let frame = this.#next(); frame !== undefined; frame = this.#next()) frames.push(frame)
@@ -70,10 +73,10 @@ export class FrameReader {
 
   #next(): Frame | undefined {
     while (this.#held >= FRAME_HEADER_BYTES) {
-      const header = this.#peek(FRAME_HEADER_BYTES)
-      const length = new DataView(header.buffer, header.byteOffset).getUint32(0)
+      const first = this.#holding(FRAME_HEADER_BYTES)
+      const length = first.readUInt32BE(this.#at)
       if (length === 0) {
-        this.#heartbeat = heartbeatIn(header, this.#offset)
+        this.#heartbeat = heartbeatIn(first.subarray(this.#at, this.#at + FRAME_HEADER_BYTES), this.#offset)
         this.#drop(FRAME_HEADER_BYTES)
         continue
       }
@@ -82,29 +85,34 @@ export class FrameReader {
       }
       const total = FRAME_HEADER_BYTES + length
       if (this.#held < total) return undefined
-      const all = this.#peek(total)
+      const piece = this.#holding(total)
+      const bytesAt = this.#at + FRAME_HEADER_BYTES
+      const frame = { digest: piece.subarray(bytesAt - DIGEST_BYTES, bytesAt), bytes: piece.subarray(bytesAt, bytesAt + length) }
       this.#drop(total)
-      return { digest: all.slice(4, FRAME_HEADER_BYTES), bytes: all.slice(FRAME_HEADER_BYTES) }
+      return frame
     }
     return undefined
   }
 
-  /** The first bytes as one piece; joins the pieces only when the first does not hold enough. */
-  #peek(length: number): Uint8Array {
-    const first = this.#pieces[0]
-    if (first !== undefined && first.length >= length) return first.subarray(0, length)
+  /** The first piece, with so many bytes of what comes next; joins the pieces only when the first does not hold enough. */
+  #holding(length: number): Buffer {
+    const first = this.#pieces[0] ?? Buffer.alloc(0)
+    if (first.length - this.#at >= length) return first
+    this.#pieces[0] = first.subarray(this.#at)
     const joined = Buffer.concat(this.#pieces)
     this.#pieces = [joined]
-    return joined.subarray(0, length)
+    this.#at = 0
+    return joined
   }
 
+  /** Of the first piece. */
   #drop(length: number): void {
-    const first = this.#pieces[0]
-    if (first === undefined) return
+    this.#at += length
     this.#held -= length
     this.#offset += length
-    if (first.length === length) this.#pieces.shift()
-    else this.#pieces[0] = first.subarray(length)
+    if (this.#at < (this.#pieces[0]?.length ?? 0)) return
+    this.#pieces.shift()
+    this.#at = 0
   }
 }
 

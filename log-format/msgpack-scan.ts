@@ -1,9 +1,14 @@
+import { isUtf8 } from 'node:buffer'
 import { FormatError } from './errors.js'
 
 /** Nesting allowed in an entry: the entry itself, its changes, a value, and what is inside `custom_data`. */
 export const MAX_DEPTH = 64
 
-const decoder = new TextDecoder('utf-8', { fatal: true })
+/** Up to so many bytes are looked at one by one; beyond, the call that looks at all of them costs less. */
+const SHORT_TEXT_BYTES = 64
+/** Up to so many keys of a map are compared with each other. */
+const FEW_KEYS = 32
+const PROTO = '__proto__'
 
 /**
  * Walks over one msgpack value without building it and throws a
@@ -24,11 +29,11 @@ function place(offset: number): string {
 
 class Scan {
   at: number
-  readonly #bytes: Uint8Array
+  readonly #bytes: Buffer
   readonly #view: DataView
 
   constructor(bytes: Uint8Array, start: number) {
-    this.#bytes = bytes
+    this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.at = start
   }
@@ -108,17 +113,18 @@ class Scan {
   }
 
   #text(length: number): void {
-    this.#decode(length)
-  }
-
-  #decode(length: number): string {
     const start = this.at
     this.#skip(length)
-    try {
-      return decoder.decode(this.#bytes.subarray(start, this.at))
-    } catch (cause) {
-      throw new FormatError('text is not UTF-8', place(start), { cause })
+    if (length <= SHORT_TEXT_BYTES && this.#isAscii(start)) return
+    if (!isUtf8(this.#bytes.subarray(start, this.at))) throw new FormatError('text is not UTF-8', place(start))
+  }
+
+  /** Whether all from there to here is. */
+  #isAscii(start: number): boolean {
+    for (let at = start; at < this.at; at += 1) {
+      if ((this.#bytes[at] ?? 0) > 0x7f) return false
     }
+    return true
   }
 
   #array(length: number, depth: number): void {
@@ -128,23 +134,79 @@ class Scan {
 
   #map(length: number, depth: number): void {
     if (length * 2 > this.#bytes.length - this.at) throw new FormatError('truncated', place(this.at))
-    const seen = new Set<string>()
+    const seen = length <= FEW_KEYS ? new FewKeys(this.#bytes) : new ManyKeys(this.#bytes)
     for (let item = 0; item < length; item += 1) {
       const start = this.at
-      const key = this.#key()
-      if (key === '__proto__') throw new FormatError('a map has the key __proto__', place(start))
-      if (seen.has(key)) throw new FormatError(`a map has the key ${JSON.stringify(key)} twice`, place(start))
-      seen.add(key)
+      const textStart = this.#key()
+      if (this.at - textStart === PROTO.length && this.#bytes.toString('latin1', textStart, this.at) === PROTO) {
+        throw new FormatError('a map has the key __proto__', place(start))
+      }
+      if (!seen.add(textStart, this.at)) {
+        throw new FormatError(`a map has the key ${JSON.stringify(this.#bytes.toString('utf8', textStart, this.at))} twice`, place(start))
+      }
       this.value(depth + 1)
     }
   }
 
-  #key(): string {
+  /** Where the text of the key begins; it ends here. */
+  #key(): number {
     const start = this.at
-    const tag = this.#byte()
-    if (tag >= 0xa0 && tag <= 0xbf) return this.#decode(tag & 0x1f)
-    if (tag === 0xd9) return this.#decode(this.#length(1))
-    if (tag === 0xda) return this.#decode(this.#length(2))
-    throw new FormatError('a key of a map is not text', place(start))
+    const length = this.#keyLength(this.#byte())
+    if (length === undefined) throw new FormatError('a key of a map is not text', place(start))
+    const textStart = this.at
+    this.#text(length)
+    return textStart
+  }
+
+  #keyLength(tag: number): number | undefined {
+    if (tag >= 0xa0 && tag <= 0xbf) return tag & 0x1f
+    if (tag === 0xd9) return this.#length(1)
+    return tag === 0xda ? this.#length(2) : undefined
+  }
+}
+
+/** Keys of one map, by where they are. */
+interface Keys {
+  /** Whether the key is a new one. */
+  add(start: number, end: number): boolean
+}
+
+/** Compares each with all before it: no string is made. */
+class FewKeys implements Keys {
+  readonly #bytes: Buffer
+  readonly #places: number[] = []
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes
+  }
+
+  add(start: number, end: number): boolean {
+    const places = this.#places
+    for (let at = 0; at < places.length; at += 2) {
+      if ((places[at + 1] ?? 0) - (places[at] ?? 0) === end - start && this.#isSame(places[at] ?? 0, start, end)) return false
+    }
+    places.push(start, end)
+    return true
+  }
+
+  #isSame(other: number, start: number, end: number): boolean {
+    for (let at = start; at < end; at += 1) {
+      if (this.#bytes[at] !== this.#bytes[other + at - start]) return false
+    }
+    return true
+  }
+}
+
+class ManyKeys implements Keys {
+  readonly #bytes: Buffer
+  readonly #texts = new Set<string>()
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes
+  }
+
+  add(start: number, end: number): boolean {
+    const { size } = this.#texts
+    return this.#texts.add(this.#bytes.toString('latin1', start, end)).size > size
   }
 }

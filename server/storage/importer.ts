@@ -1,13 +1,11 @@
-import { type ChainHead, digestHex, entryDigest, extendChain } from '#log-format/chain.js'
-import { decodeEntry } from '#log-format/codec.js'
-import type { Entry } from '#log-format/entry.js'
-import { sliceEntry } from '#log-format/entry-slices.js'
+import { type ChainHead, type ChainLink, digestHex, entryDigest, extendChain } from '#log-format/chain.js'
+import { type CheckedEntry, checkEntry } from '#log-format/checked-entry.js'
 import { ChainError } from '#log-format/errors.js'
 import type { Frame } from '#log-format/framing.js'
 import { NO_SERIAL, nextSerial, type Serial } from '#log-format/serial.js'
 import type { Database, RowOperation } from './database.js'
 import type { EntryStore, StoredEntry } from './entry-store.js'
-import { locateChanges } from './fold.js'
+import { locateChanges, type LocatedEntry } from './fold.js'
 import type { Projection } from './projection.js'
 import { BatchFold } from './rebuild.js'
 import { entryRow, factOperation, PRIMARY_UUID_FACT } from './rows.js'
@@ -28,6 +26,8 @@ export interface ImporterOptions {
 /** What of a batch continues the log, and what is wrong with the entry behind it. */
 interface Checked {
   readonly stored: readonly StoredEntry[]
+  /** The same entries. */
+  readonly located: readonly LocatedEntry[]
   readonly head: ChainHead
   readonly fault: ChainError | undefined
   /** Facts that change with them. */
@@ -97,10 +97,9 @@ export class Importer {
     if (this.#failure !== undefined) throw brokenStore(this.#failure)
     await this.#options.ensureRoom()
     const checked = checkChain(this.#folded, frames)
-    const { stored, head } = checked
+    const { stored, located, head } = checked
     if (stored.length > 0) {
       for (const { serial, bytes } of stored) this.#unwritten.set(serial, bytes)
-      const located = stored.map(({ bytes }) => locateChanges(sliceEntry(bytes)))
       const rows = [...(await this.#fold.batch(located)), ...checked.facts, ...facts]
       this.#folded = head
       await this.#writing // the fold looks at the rows of one unwritten batch, not of two
@@ -133,37 +132,39 @@ export class Importer {
 
 function checkChain(head: ChainHead, frames: readonly Frame[]): Checked {
   const stored: StoredEntry[] = []
+  const located: LocatedEntry[] = []
   const facts: RowOperation[] = []
   try {
     for (const frame of frames) {
-      const entry = decoded(head, frame)
+      const entry = checkedEntry(head, frame)
       const { epoch } = head
-      head = extendedBy(head, entry, frame)
+      head = extendedBy(head, entry.link, frame)
       stored.push({ serial: head.serial, bytes: frame.bytes })
+      located.push(locateChanges(entry.slices))
       if (head.epoch > epoch) facts.push(...factsOfEpoch(entry))
     }
   } catch (error) {
-    if (error instanceof ChainError) return { stored, head, fault: error, facts }
+    if (error instanceof ChainError) return { stored, located, head, fault: error, facts }
     throw error
   }
-  return { stored, head, fault: undefined, facts }
+  return { stored, located, head, fault: undefined, facts }
 }
 
 /** An epoch begins with the entry that says who makes the entries from then on, unless a newer release knows another way. */
-function factsOfEpoch({ mutation }: Entry): readonly RowOperation[] {
+function factsOfEpoch({ mutation }: CheckedEntry): readonly RowOperation[] {
   const { kind, node }: { readonly kind: string; readonly node?: unknown } = mutation
   return kind === 'primary-promoted' && typeof node === 'string' ? [factOperation(PRIMARY_UUID_FACT, node)] : []
 }
 
-function extendedBy(head: ChainHead, entry: Entry, { bytes, digest }: Frame): ChainHead {
-  const extended = extendChain(head, entry, bytes)
+function extendedBy(head: ChainHead, link: ChainLink, { bytes, digest }: Frame): ChainHead {
+  const extended = extendChain(head, link, bytes)
   if (Buffer.compare(extended.digest, digest) !== 0) throw new ChainError(extended.serial, damage(extended.digest, digest))
   return extended
 }
 
-function decoded(head: ChainHead, { bytes, digest }: Frame): Entry {
+function checkedEntry(head: ChainHead, { bytes, digest }: Frame): CheckedEntry {
   try {
-    return decodeEntry(bytes)
+    return checkEntry(bytes)
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw new ChainError(nextSerial(head.serial), `${damage(entryDigest(head.digest, bytes), digest)} (${reason})`)
