@@ -10,6 +10,7 @@ import { benchFiles } from './bench-parts/files.js'
 import { benchLog } from './bench-parts/log.js'
 import { benchMirrorList } from './bench-parts/mirror-list.js'
 import { benchMirrors } from './bench-parts/mirrors.js'
+import { benchReplica } from './bench-parts/replica.js'
 import type { BenchOptions, Row } from './bench-parts/row.js'
 import { benchLogSize, benchUploads } from './bench-parts/uploads.js'
 
@@ -23,6 +24,7 @@ const PARTS: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]>>>
   api: benchApi,
   log: benchLog,
   'log-size': benchLogSize,
+  replica: benchReplica,
   cli: benchCli,
 }
 

@@ -1,12 +1,13 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { keys } from '#log-format/keys.js'
+import { mostMemory, uploadHuge } from './huge-upload.js'
 import { type Listening, startBare, startServerUnderTest } from './processes.js'
 import { Client, getRequest, hammer, median, once } from './load.js'
 import { atLeast, atMost, type BenchOptions, type Row } from './row.js'
-import { AUTH, BenchState } from './state.js'
+import { BenchState } from './state.js'
 
 const MB = 1024 * 1024
 
@@ -27,7 +28,7 @@ export async function benchFiles({ folder, quick }: BenchOptions): Promise<Row[]
   }
   const before = server.rssBytes()
   rows.push(await whileDownloading(server, paths['large'] ?? '', before))
-  rows.push(...(await uploadHuge(server, hugeBytes)))
+  rows.push(...(await uploadAndRead(server, hugeBytes)))
   return rows
 }
 
@@ -69,10 +70,7 @@ async function compare(what: string, least: number, { folder, server, path, roun
 }
 
 async function whileDownloading(server: Listening, path: string, before: number): Promise<Row> {
-  let most = 0
-  const watching = setInterval(() => (most = Math.max(most, server.rssBytes())), 20)
-  await Promise.all(Array.from({ length: 50 }, () => slowly(server.port, path)))
-  clearInterval(watching)
+  const most = await mostMemory(server, () => Promise.all(Array.from({ length: 50 }, () => slowly(server.port, path))))
   return atMost('memory that 50 downloads of 20 MB add', 64, (most - before) / MB, 'MB')
 }
 
@@ -91,34 +89,10 @@ function slowly(port: number, path: string): Promise<void> {
   })
 }
 
-/** Nothing looks into a disk image, so its bytes may be any. */
-async function uploadHuge(server: Listening, size: number): Promise<Row[]> {
+async function uploadAndRead(server: Listening, size: number): Promise<Row[]> {
   const before = server.rssBytes()
-  const boundary = 'huge'
-  const field = (name: string, value: string): string => `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`
-  const head = Buffer.from(`${field(':action', 'file_upload')}${field('name', 'huge')}${field('version', '1.0')}--${boundary}\r\nContent-Disposition: form-data; name="content"; filename="huge-1.0.dmg"\r\n\r\n`)
-  const tail = Buffer.from(`\r\n--${boundary}--\r\n`)
-  const piece = randomBytes(MB)
-  const hash = createHash('sha256')
-  let most = 0
-  const watching = setInterval(() => (most = Math.max(most, server.rssBytes())), 20)
-  const socket = connect(server.port, '127.0.0.1')
-  await new Promise((resolve) => socket.once('connect', resolve))
-  const answered = new Promise<string>((resolve) => socket.once('data', (chunk: Buffer) => { resolve(chunk.toString()) }))
-  socket.write(`POST /alice/dev/ HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${AUTH}\r\nContent-Type: multipart/form-data; boundary=${boundary}\r\nContent-Length: ${head.length + size + tail.length}\r\n\r\n`)
-  socket.write(head)
-  for (let sent = 0; sent < size; sent += piece.length) {
-    hash.update(piece)
-    if (!socket.write(piece)) await new Promise((resolve) => socket.once('drain', resolve))
-  }
-  socket.write(tail)
-  const answer = await answered
-  clearInterval(watching)
-  socket.destroy()
-  if (!answer.startsWith('HTTP/1.1 200')) throw new Error(`the upload was answered with ${answer}`)
-
-  const sha256 = hash.digest('hex')
-  const path = `/alice/dev/+f/${sha256.slice(0, 3)}/${sha256.slice(3, 16)}/huge-1.0.dmg`
+  let path = ''
+  const most = await mostMemory(server, async () => (path = await uploadHuge(server.port, size)))
   const client = await Client.open(server.port)
   const times: number[] = []
   for (let round = 0; round < 9; round += 1) {

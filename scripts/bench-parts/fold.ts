@@ -57,9 +57,14 @@ async function fillWithVersions(input: {
   readonly entries: number
 }): Promise<void> {
   await using storage = await Storage.open(input)
+  await registerVersions(storage, input.entries)
+}
+
+/** Entries of ordinary size, each with the metadata of one version. */
+export async function registerVersions(storage: Storage, entries: number): Promise<void> {
   const together = 512
-  for (let start = 0; start < input.entries; start += together) {
-    const count = Math.min(together, input.entries - start)
+  for (let start = 0; start < entries; start += together) {
+    const count = Math.min(together, entries - start)
     await Promise.all(Array.from({ length: count }, (_, at) => registerVersion(storage, start + at)))
   }
 }

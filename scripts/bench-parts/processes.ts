@@ -13,12 +13,23 @@ export interface Listening extends AsyncDisposable {
   readonly startMs: number
   /** Memory in RAM now, in bytes. */
   rssBytes(): number
+  /** Processor time since the start, of all its threads. */
+  cpuMs(): number
 }
+
+/** Of the clock in which Linux counts processor time. */
+const TICK_MS = 10
+
 
 /** The server under test, on a folder of its own. */
 export function startServerUnderTest(serverDir: string, further: readonly string[] = []): Promise<Listening> {
   const options = ['--serverdir', serverDir, '--port', '0', '--host', '127.0.0.1', '--argon2-memory-cost', '8', '--argon2-time-cost', '1', ...further]
   return listening(spawn(process.execPath, [join(ROOT, 'server/bin/devpi-server.js'), ...options], { stdio: ['ignore', 'pipe', 'inherit'] }))
+}
+
+/** A replica of a server under test, in a folder of its own. */
+export function startReplicaUnderTest(serverDir: string, primary: { readonly port: number; readonly serverDir: string }): Promise<Listening> {
+  return startServerUnderTest(serverDir, ['--role', 'replica', '--primary-url', `http://127.0.0.1:${primary.port}`, '--secretfile', join(primary.serverDir, '.secret')])
 }
 
 /** What it is compared with: see `bare-server.ts`. */
@@ -50,8 +61,15 @@ async function listening(child: ChildProcess): Promise<Listening> {
     port,
     startMs: performance.now() - start,
     rssBytes: () => Number(readFileSync(`/proc/${child.pid}/statm`, 'utf8').split(' ')[1]) * 4096,
+    cpuMs: () => cpuTicks(readFileSync(`/proc/${child.pid}/stat`, 'utf8')) * TICK_MS,
     [Symbol.asyncDispose]: () => end(child),
   }
+}
+
+/** In user mode and in the kernel; the name of the program stands in front, in parentheses. */
+function cpuTicks(stat: string): number {
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return Number(fields[11]) + Number(fields[12])
 }
 
 async function end(child: ChildProcess): Promise<void> {
