@@ -122,16 +122,26 @@ const RULES: Record<MutationKind, FieldRules> = {
   'primary-promoted': { node: 'string', former: 'string' },
 }
 
+interface FieldCheck {
+  readonly field: string
+  readonly type: FieldType
+  readonly optional: boolean
+}
+
+/** The rules, taken apart once: every entry that is read is held against them. */
+const CHECKS: ReadonlyMap<string, readonly FieldCheck[]> = new Map(Object.entries(RULES).map(([kind, rules]) => [kind, Object.entries(rules).map(checkOf)]))
+
+function checkOf([field, rule]: [string, FieldRules[string]]): FieldCheck {
+  const optional = rule.endsWith('?')
+  return { field, type: (optional ? rule.slice(0, -1) : rule) as FieldType, optional }
+}
+
 /** Checks the fields of a kind known here; a foreign kind passes as it is. Throws a {@link FormatError}. */
 export function checkMutation(value: JsonValue): Mutation | ForeignMutation {
   if (!isObject(value)) throw new FormatError('a mutation is not a map', 'mutation')
   const kind = value['kind']
   if (typeof kind !== 'string') throw new FormatError('a mutation has no kind', 'mutation.kind')
-  if (!isMutationKind(kind)) return { ...value, kind }
-
-  for (const [field, rule] of Object.entries(RULES[kind])) {
-    const optional = rule.endsWith('?')
-    const type = (optional ? rule.slice(0, -1) : rule) as FieldType
+  for (const { field, type, optional } of CHECKS.get(kind) ?? []) {
     const found = value[field]
     if (found === undefined ? !optional : !hasType(found, type)) {
       throw new FormatError(`${kind} wants ${field} to be ${type}`, `mutation.${field}`)

@@ -18,7 +18,7 @@ export const scopes = {
 }
 
 /** The scopes whose answers change when a key does. */
-export function scopesOf({ family, segments }: TouchedKey): readonly string[] {
+export function scopesOf({ family, segments }: Pick<TouchedKey, 'family' | 'segments'>): readonly string[] {
   const [user = '', index = '', project = ''] = segments
   switch (family) {
     case keys.index.family:

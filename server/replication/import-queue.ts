@@ -1,8 +1,12 @@
 import type { Frame } from '#log-format/framing.js'
 import type { Storage } from '#server/storage/storage.js'
 
-/** Waiting bytes from which on no more are read from the primary. */
-const MOST_WAITING_BYTES = 4 * 1024 * 1024
+/**
+ * Waiting bytes from which on no more are read from the primary, and so about
+ * the most of a batch: larger ones spare few syncs, and what is made of their
+ * entries lives long enough to be copied by every collection of garbage.
+ */
+const MOST_WAITING_BYTES = 1024 * 1024
 /** Batches on their way: one is folded while another one is written. */
 const MOST_BATCHES = 2
 

@@ -59,6 +59,7 @@ export class ChangeCells implements Disposable {
   }
 
   #follow(entries: readonly CommittedEntry[]): void {
+    if (this.#cells.size === 0) return
     for (const { serial, touched } of entries) {
       for (const key of touched) {
         for (const scope of scopesOf(key)) {

@@ -76,8 +76,8 @@ export class LiveProject {
   }
 
   /** To be told of every key below the project in the moment the head moves. */
-  touch(key: TouchedKey): void {
-    this.#changes.set(`${key.family}\0${key.segments.join('\0')}`, key)
+  touch({ family, segments, name }: TouchedKey): void {
+    this.#changes.set(name, { family, segments, name }) // a change would keep the memory of its entry
   }
 
   /** Brings the snapshot to some head at or after the call. */

@@ -53,6 +53,7 @@ export class LiveProjects implements Disposable {
   }
 
   #follow(entries: readonly CommittedEntry[]): void {
+    if (this.#projects.size === 0) return
     for (const { touched } of entries) {
       for (const key of touched) {
         if (!FAMILIES.has(key.family)) continue

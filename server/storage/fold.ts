@@ -1,6 +1,7 @@
 import { unpackValue } from '#log-format/codec.js'
 import { type EntrySlices, namesInSlice } from '#log-format/entry-slices.js'
 import { locatePath } from '#log-format/keys.js'
+import type { MutationNames } from '#log-format/mutation.js'
 import type { Serial } from '#log-format/serial.js'
 import type { JsonValue } from '#log-format/values.js'
 import type { RowOperation } from './database.js'
@@ -20,12 +21,12 @@ export interface HeadRows {
 export interface TouchedKey {
   readonly family: string
   readonly segments: readonly string[]
+  /** As `keyName` has it. */
+  readonly name: string
 }
 
 /** One change of an entry together with the key it is of. */
 interface LocatedChange extends TouchedKey {
-  /** As `keyName` has it. */
-  readonly name: string
   readonly valueBytes: Uint8Array | undefined
   readonly offset: number | undefined
 }
@@ -36,6 +37,8 @@ export interface LocatedEntry {
   readonly time: number
   readonly length: number
   readonly mutationBytes: Uint8Array
+  /** Of the mutation, where it was read already. */
+  readonly names?: MutationNames
   readonly changes: readonly LocatedChange[]
 }
 
@@ -83,7 +86,7 @@ export class Fold {
   entry(entry: LocatedEntry, head: HeadRows, { operations, rows }: FoldedRows): void {
     this.#operations = operations
     if (this.#mutationFolds.length > 0) {
-      const mutated = { serial: entry.serial, names: namesInSlice(entry.mutationBytes) }
+      const mutated = { serial: entry.serial, names: entry.names ?? namesInSlice(entry.mutationBytes) }
       for (const fold of this.#mutationFolds) fold(mutated)
     }
     const { serial, length: entryLength } = entry

@@ -2,6 +2,7 @@ import { type ChainHead, type ChainLink, digestHex, entryDigest, extendChain } f
 import { type CheckedEntry, checkEntry } from '#log-format/checked-entry.js'
 import { ChainError } from '#log-format/errors.js'
 import type { Frame } from '#log-format/framing.js'
+import { namesInMutation } from '#log-format/mutation.js'
 import { NO_SERIAL, nextSerial, type Serial } from '#log-format/serial.js'
 import type { Database, RowOperation } from './database.js'
 import type { EntryStore, StoredEntry } from './entry-store.js'
@@ -140,7 +141,7 @@ function checkChain(head: ChainHead, frames: readonly Frame[]): Checked {
       const { epoch } = head
       head = extendedBy(head, entry.link, frame)
       stored.push({ serial: head.serial, bytes: frame.bytes })
-      located.push(locateChanges(entry.slices))
+      located.push({ ...locateChanges(entry.slices), names: namesInMutation(entry.mutation) })
       if (head.epoch > epoch) facts.push(...factsOfEpoch(entry))
     }
   } catch (error) {

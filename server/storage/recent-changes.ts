@@ -1,6 +1,5 @@
 import type { Serial } from '#log-format/serial.js'
 import type { TouchedKey } from './fold.js'
-import { keyName } from './rows.js'
 
 /** Which keys an entry touched. */
 export interface ChangedKeys {
@@ -33,7 +32,7 @@ export class RecentChanges {
       this.#completeFrom = this.newest
     }
     for (const { serial, touched } of entries) {
-      for (const { family, segments } of touched) this.#serials.set(keyName(family, segments), serial)
+      for (const { name } of touched) this.#serials.set(name, serial)
       this.newest = serial
     }
   }
