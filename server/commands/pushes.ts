@@ -90,14 +90,15 @@ export async function selectRelease(
   return { source, links }
 }
 
-async function requireTarget(tx: Transaction, input: PushRelease): Promise<StageIndexValue> {
+/** The index that a release may be pushed to. Refuses `not-found`, `unauthenticated`, `forbidden`, and `invalid` where it comes from there. */
+export async function requireTarget(reader: Reader, input: IndexRef & Pick<PushRelease, 'caller' | 'target'>): Promise<StageIndexValue> {
   const { caller, target } = input
-  const index = await requireIndex(tx, target)
+  const index = await requireIndex(reader, target)
   if (indexName(target) === indexName(input)) {
     throw new Refusal('invalid', `${indexName(target)} is where the release already is; choose another targetindex`)
   }
-  await authorize(tx, caller, 'push', { user: target.user, index, indexName: target.index })
-  return requireStage(tx, target)
+  await authorize(reader, caller, 'push', { user: target.user, index, indexName: target.index })
+  return requireStage(reader, target)
 }
 
 /** Copies links one by one and keeps the rows that say so. */

@@ -14,13 +14,18 @@ export class HeldBlobs implements Disposable {
           holding[Symbol.dispose]()
           return undefined
         }
-        holding.#held.push(held)
+        holding.add(held)
       }
       return holding
     } catch (error) {
       holding[Symbol.dispose]()
       throw error
     }
+  }
+
+  /** Holds one more that somebody else had held until now. */
+  add(held: PinnedBlob): void {
+    this.#held.push(held)
   }
 
   [Symbol.dispose](): void {

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Refusal } from '#log-format/api/refusal.js'
 import { keys } from '#log-format/keys.js'
 import type { MirrorFileValue } from '#log-format/values.js'
 import { type FileRef, indexName } from '#server/commands/lookups.js'
@@ -7,6 +8,7 @@ import { contentTypeOf } from '#server/packaging/filename.js'
 import type { JudgedFile } from '#server/packaging/release-policy.js'
 import { upstreamOf } from '#server/stages/refresh-mirror.js'
 import type { Reader } from '#server/storage/reader.js'
+import type { PinnedBlob } from '#server/storage/blob-store.js'
 import type { WantedFile } from '#server/upstream/file-download.js'
 import { formatHttpDate, isNotModified } from './caching.js'
 import type { Deps } from './deps.js'
@@ -93,6 +95,20 @@ export async function sendMirroredFile(
   await sendDownload(request, response, download, { headers, validators, blobs: deps.blobs, idleTimeoutMs: deps.limits.idleTimeoutMs })
 }
 
+/** What has to be known of a file of a mirror to fetch it. */
+export type FetchableFile = Pick<Mirrored, 'mirror' | 'basename' | 'project' | 'dir' | 'content'>
+
+/** A file of a mirror, held in the store: fetched from its upstream before, unless it is there. Refuses as {@link sendMirroredFile} does. */
+export async function holdMirroredFile(deps: Deps, file: FetchableFile): Promise<PinnedBlob> {
+  const { sha256 } = file.content
+  const stored = sha256 === undefined ? undefined : await deps.blobs.hold(sha256)
+  if (stored !== undefined) return stored
+  const fetched = await deps.downloads.of(await wantedFile(deps, file)).beyond(Infinity)
+  const held = fetched.kind === 'whole' ? await deps.blobs.hold(fetched.sha256) : undefined
+  if (held === undefined) throw new Refusal('not-available', `${file.basename} had to make room for other files right after it was fetched; try again`)
+  return held
+}
+
 interface Stored {
   readonly file: Mirrored
   readonly cacheControl: string
@@ -112,7 +128,7 @@ async function sendStored(deps: Deps, request: IncomingMessage, response: Server
   await sendFile(request, response, body, { blobs: deps.blobs, cache: deps.smallFiles, hot: deps.hotFiles, idleTimeoutMs: deps.limits.idleTimeoutMs })
 }
 
-async function wantedFile(deps: Deps, { mirror, basename, project, dir, content }: Mirrored): Promise<WantedFile> {
+async function wantedFile(deps: Deps, { mirror, basename, project, dir, content }: FetchableFile): Promise<WantedFile> {
   const { url, sha256, md5, size } = content
   const { primaryMirrors } = deps
   if (primaryMirrors !== undefined) {

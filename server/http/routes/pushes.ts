@@ -9,6 +9,7 @@ import { authorizeRead } from '#server/commands/read-rights.js'
 import { callerAndOrigin } from '../authenticate.js'
 import type { Deps } from '../deps.js'
 import { externalTargetOf, pushToServer } from '../external-push.js'
+import { pushFromMirror } from '../mirror-push.js'
 import { type JsonObject, readJsonObject } from '../json-body.js'
 import { indexPath } from '../params.js'
 import { sendResult } from '../respond.js'
@@ -31,6 +32,10 @@ export async function pushFromIndex(deps: Deps, request: Request, response: Resp
     return
   }
   const input = { ...releaseOf(body, source, INTERNAL), target: targetOf(body['targetindex']), caller }
+  if (value.type === 'mirror') {
+    await pushFromMirror(deps, response, { push: { ...input, mirror: { ...source, value } }, origin })
+    return
+  }
   const { result, serial } = await deps.storage.transact(origin, (tx) => pushRelease(tx, input))
   sendResult(response, { type: 'actionlog', result, serial })
 }
