@@ -151,3 +151,19 @@ test('what a policy hides of a mirror is not told as JSON either', async () => {
   expect(await get<object>('/alice/dev/ruled')).toEqual({})
   await alice.patch('/alice/mirror', { constraints: null })
 })
+
+test('a mirror that sends away for files does so only for those that are not stored here', async () => {
+  upstream.project('away', [file('away-1.0.zip')])
+  await alice.put('/alice/outward', { type: 'mirror', mirror_url: upstream.url.replace('//', '//robin:secret@'), mirror_use_external_urls: true })
+  await alice.put('/alice/kept', {})
+  const version = await get<Version>('/alice/outward/away/1.0')
+  const path = new URL(version['+links'][0]?.href ?? '').pathname
+  for (const method of ['GET', 'HEAD']) {
+    const reply = await server.fetch(path, { method })
+    expect([reply.status, reply.headers.get('location')]).toEqual([302, `${upstream.origin}/files/away/away-1.0.zip`]) // without credentials
+  }
+  expect(upstream.count('/files/away/away-1.0.zip')).toBe(0)
+  expect((await alice.post('/alice/outward/', { name: 'away', version: '1.0', targetindex: 'alice/kept' })).status).toBe(200)
+  expect(await (await server.fetch(path)).text()).toBe('away-1.0.zip')
+  expect(upstream.count('/files/away/away-1.0.zip')).toBe(1)
+})
