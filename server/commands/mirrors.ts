@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { keys } from '#log-format/keys.js'
 import { checkFileBasename } from '#log-format/names.js'
-import type { MirrorFileValue, MirrorIndexValue, ProjectValue } from '#log-format/values.js'
+import type { IndexValue, MirrorFileValue, MirrorIndexValue, ProjectValue } from '#log-format/values.js'
 import { parseFilename } from '#server/packaging/filename.js'
 import { normalizeProjectName } from '#server/packaging/project-name.js'
 import type { SimpleFile } from '#server/packaging/simple-page.js'
@@ -13,6 +13,11 @@ import { type FileRef, type IndexRef, type ProjectRef, splitDir } from './lookup
 /** A mirror as it was when its upstream was asked. */
 export interface AskedMirror extends IndexRef {
   readonly value: MirrorIndexValue
+}
+
+/** Undefined for an index that is none. */
+export function asMirror({ user, index, value }: IndexRef & { readonly value: IndexValue }): AskedMirror | undefined {
+  return value.type === 'mirror' ? { user, index, value } : undefined
 }
 
 /** What the upstream said of a project; `url` of each file is absolute. */

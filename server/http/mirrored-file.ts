@@ -69,7 +69,7 @@ export async function sendMirroredFile(
   { file, cacheControl }: { readonly file: Mirrored; readonly cacheControl: string },
 ): Promise<void> {
   const { content, basename, mirror } = file
-  using stored = content.sha256 === undefined ? undefined : await deps.blobs.hold(content.sha256) // no eviction takes it meanwhile
+  using stored = await holdFetched(deps, file) // no eviction takes it meanwhile
   if (content.sha256 !== undefined && stored !== undefined) {
     await deps.usedBlobs?.used(content.sha256)
     await sendStored(deps, request, response, { file, cacheControl, sha256: content.sha256, size: stored.size })
@@ -92,6 +92,7 @@ export async function sendMirroredFile(
     return
   }
   const download = deps.downloads.of(await wantedFile(deps, file))
+  deps.fetchedFiles.noted(mirror, download).catch(() => undefined) // who waits for it is told why; without the note it is fetched once more
   await sendDownload(request, response, download, { headers, validators, blobs: deps.blobs, idleTimeoutMs: deps.limits.idleTimeoutMs })
 }
 
@@ -100,13 +101,17 @@ export type FetchableFile = Pick<Mirrored, 'mirror' | 'basename' | 'project' | '
 
 /** A file of a mirror, held in the store: fetched from its upstream before, unless it is there. Refuses as {@link sendMirroredFile} does. */
 export async function holdMirroredFile(deps: Deps, file: FetchableFile): Promise<PinnedBlob> {
-  const { sha256 } = file.content
-  const stored = sha256 === undefined ? undefined : await deps.blobs.hold(sha256)
+  const stored = await holdFetched(deps, file)
   if (stored !== undefined) return stored
-  const fetched = await deps.downloads.of(await wantedFile(deps, file)).beyond(Infinity)
-  const held = fetched.kind === 'whole' ? await deps.blobs.hold(fetched.sha256) : undefined
+  const fetched = await deps.fetchedFiles.noted(file.mirror, deps.downloads.of(await wantedFile(deps, file)))
+  const held = await deps.blobs.hold(fetched.sha256)
   if (held === undefined) throw new Refusal('not-available', `${file.basename} had to make room for other files right after it was fetched; try again`)
   return held
+}
+
+/** What lies in the store and came there by this mirror: others may have put there what its upstream never gave. */
+async function holdFetched({ blobs, fetchedFiles }: Deps, { mirror, content: { sha256 } }: FetchableFile): Promise<PinnedBlob | undefined> {
+  return sha256 === undefined || !fetchedFiles.has(mirror, sha256) ? undefined : blobs.hold(sha256)
 }
 
 interface Stored {

@@ -1,7 +1,9 @@
 import { join } from 'node:path'
 import { UsedBlobs } from '#server/http/used-blobs.js'
+import { FetchedFiles } from '#server/stages/fetched-files.js'
 import { MirrorNames } from '#server/stages/mirror-names.js'
 import { MirrorRefresher, type PrimaryOfMirrors } from '#server/stages/refresh-mirror.js'
+import type { IsStored } from '#server/stages/stored-only.js'
 import type { DiskBlobs } from '#server/storage/disk-blobs.js'
 import { NameLists } from '#server/storage/name-lists.js'
 import type { Storage } from '#server/storage/storage.js'
@@ -19,10 +21,11 @@ export interface Mirroring extends AsyncDisposable {
   readonly mirrors: MirrorRefresher
   readonly mirrorNames: MirrorNames
   readonly downloads: FileDownloads
+  readonly fetchedFiles: FetchedFiles
   /** Where contents are taken away that were not asked for lately. */
   readonly usedBlobs: UsedBlobs | undefined
   /** Where only what is stored is shown: whether a content is. */
-  readonly isStored: ((sha256: string) => Promise<boolean>) | undefined
+  readonly isStored: IsStored | undefined
 }
 
 export async function openMirrors(input: {
@@ -51,13 +54,15 @@ export async function openMirrors(input: {
   const mostBytes = isOffline ? undefined : config.mirrorCacheBytes
   const evictor = mostBytes === undefined ? undefined : stack.use(new Evictor({ storage, blobs, mostBytes, undoWindowMs: config.undoWindowMs, now }, logger))
   const downloads = stack.use(new FileDownloads({ client, store: blobs, maxBytes: config.maxRequestBodyBytes, onStored: (bytes) => evictor?.stored(bytes) }))
+  const fetchedFiles = new FetchedFiles(storage)
   const open = stack.move()
   return {
     mirrors,
     mirrorNames,
     downloads,
+    fetchedFiles,
     usedBlobs: evictor && new UsedBlobs(blobs, now),
-    isStored: isOffline ? async (sha256) => (await blobs.stat(sha256)) !== undefined : undefined,
+    isStored: isOffline ? async (mirror, sha256) => fetchedFiles.has(mirror, sha256) && (await blobs.stat(sha256)) !== undefined : undefined,
     [Symbol.asyncDispose]: () => open[Symbol.asyncDispose](),
   }
 }

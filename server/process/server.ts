@@ -173,6 +173,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     mirrorNames: mirroring.mirrorNames,
     get primaryMirrors() { return role.following?.mirrors },
     downloads: mirroring.downloads,
+    fetchedFiles: mirroring.fetchedFiles,
     usedBlobs: mirroring.usedBlobs,
     ...(files && { fetches: files.fetches, fileReplication: files }),
     facts: () => factsOf(config, address.port),

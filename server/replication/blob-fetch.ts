@@ -306,13 +306,13 @@ export class BlobFetch implements AsyncDisposable {
 }
 
 /** Why it failed, if it did; does not wait beyond an abort. */
-async function refusalOf(fetched: Promise<void>, signal: AbortSignal): Promise<Refusal | undefined> {
+async function refusalOf(fetched: Promise<unknown>, signal: AbortSignal): Promise<Refusal | undefined> {
   let stop = (): void => undefined
   try {
     await new Promise<void>((resolve, reject) => {
       stop = resolve
       signal.addEventListener('abort', stop, { once: true })
-      fetched.then(resolve, reject)
+      fetched.then(() => { resolve() }, reject)
     })
     return undefined
   } catch (error) {

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { Refusal } from '#log-format/api/refusal.js'
 import { keys } from '#log-format/keys.js'
 import type { JsonValue } from '#log-format/values.js'
@@ -8,6 +7,7 @@ import type { AskedMirror } from '#server/commands/mirrors.js'
 import type { NameListRef, NameLists } from '#server/storage/name-lists.js'
 import { fetchNameList } from '#server/upstream/name-list.js'
 import type { PageValidators } from '#server/upstream/project-page.js'
+import { mirrorIdentity } from './mirror-identity.js'
 import { type MirrorRefresherInput, offline, takesTooLong, upstreamOf, withinTime } from './refresh-mirror.js'
 
 /** What is known of the names of an upstream. */
@@ -71,7 +71,7 @@ export class MirrorNames implements AsyncDisposable {
     if (await lists.isEmpty()) return
     const owners = new Set<string>()
     for await (const { segments: [user = '', index = ''], value } of storage.reader().scan(keys.index.under())) {
-      if (value.type === 'mirror') owners.add(ownerOf({ user, index, value }))
+      if (value.type === 'mirror') owners.add(mirrorIdentity({ user, index, value }))
     }
     await lists.sweep(owners)
   }
@@ -80,7 +80,7 @@ export class MirrorNames implements AsyncDisposable {
   async ensure(mirror: AskedMirror): Promise<NamesState> {
     if (mirror.value.mirror_no_project_list === true) return { list: undefined, failure: undefined }
     if (this.#input.isOffline === true) return { list: undefined, failure: offline('no list of projects is') }
-    const owner = ownerOf(mirror)
+    const owner = mirrorIdentity(mirror)
     const note = await this.#stored(owner)
     const list = note && { owner, digest: note.digest }
     if (note !== undefined && note.checked + this.#expiryOf(mirror) > this.#input.now()) return { list, failure: undefined }
@@ -102,7 +102,7 @@ export class MirrorNames implements AsyncDisposable {
   }
 
   #refresh(mirror: AskedMirror, note: NamesNote | undefined): Promise<NamesState> {
-    const owner = ownerOf(mirror)
+    const owner = mirrorIdentity(mirror)
     const running = this.#running.get(owner)
     if (running !== undefined) return running
     const list = note && { owner, digest: note.digest }
@@ -156,11 +156,6 @@ export class MirrorNames implements AsyncDisposable {
   #expiryOf({ value }: AskedMirror): number {
     return value.mirror_cache_expiry === undefined ? this.#limits.expiryMs : value.mirror_cache_expiry * 1000
   }
-}
-
-/** What another index of the name has, or another upstream, is another list. */
-function ownerOf({ user, index, value }: AskedMirror): string {
-  return createHash('sha256').update(`${user}\0${index}\0${value.created}\0${value.mirror_url ?? ''}`).digest('hex').slice(0, 32)
 }
 
 function noteName(owner: string): string {

@@ -2,7 +2,7 @@ import { keys } from '#log-format/keys.js'
 import { versionIdentity } from '#log-format/version.js'
 import type { MirrorFileValue, ProjectValue } from '#log-format/values.js'
 import type { ProjectRef } from '#server/commands/lookups.js'
-import { enteredAt } from '#server/commands/mirrors.js'
+import { type AskedMirror, asMirror, enteredAt } from '#server/commands/mirrors.js'
 import { indexesHaving, mirrorsAreOpen, shows } from './inherited-stage.js'
 import type { OpenStage } from './open-stage.js'
 import type { IsStored } from './stored-only.js'
@@ -19,18 +19,19 @@ export async function mirroredReleases(stage: OpenStage, project: string, isStor
   if (!stage.order.some(({ value }) => value.type === 'mirror')) return []
   const having = await indexesHaving(stage, project)
   const isOpen = mirrorsAreOpen(stage, project, having)
-  const mirrors = having.filter((found) => found.value.type === 'mirror' && shows(stage, found, isOpen))
-  return Promise.all(mirrors.map(({ user, index }) => releasesOf(stage, { user, index, project }, isStored)))
+  const mirrors = having.filter((found) => shows(stage, found, isOpen)).flatMap((found) => asMirror(found) ?? [])
+  return Promise.all(mirrors.map((mirror) => releasesOf(stage, { mirror, project }, isStored)))
 }
 
-async function releasesOf({ reader }: OpenStage, ref: ProjectRef, isStored: IsStored | undefined): Promise<MirroredReleases> {
-  const { user, index, project } = ref
+async function releasesOf({ reader }: OpenStage, { mirror, project }: { readonly mirror: AskedMirror; readonly project: string }, isStored: IsStored | undefined): Promise<MirroredReleases> {
+  const { user, index } = mirror
+  const ref = { user, index, project }
   const known = await reader.get(keys.project(ref))
   if (known === undefined) return new Map()
   const files = new Map<string, [string, MirrorFileValue][]>()
   for await (const { segments, value } of reader.scan(keys.mirrorFile.under(user, index, project))) {
     if (value.gone !== undefined) continue
-    if (isStored !== undefined && (value.sha256 === undefined || !(await isStored(value.sha256)))) continue
+    if (isStored !== undefined && (value.sha256 === undefined || !(await isStored(mirror, value.sha256)))) continue
     const identity = versionIdentity(value.version)
     const others = files.get(identity)
     if (others === undefined) files.set(identity, [[segments[3] ?? '', value]])

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
 import { indexName, type IndexRef } from '#server/commands/lookups.js'
+import { type AskedMirror, asMirror } from '#server/commands/mirrors.js'
 import type { FileRun, ProjectSnapshot } from './live-project.js'
 import type { OpenStage } from './open-stage.js'
 import type { Contribution } from './policies.js'
 
-/** Whether the bytes of a mirrored file lie here. */
-export type IsStored = (sha256: string) => Promise<boolean>
+/** Whether the bytes of a file lie here that the mirror fetched. */
+export type IsStored = (mirror: AskedMirror, sha256: string) => Promise<boolean>
 
 export interface StoredParts {
   readonly contributions: readonly Contribution[]
@@ -15,15 +16,16 @@ export interface StoredParts {
 
 /** Takes off a page, or what it is made of, the files of mirrors that could not be served without their upstreams. */
 export async function storedOnly(stage: Pick<OpenStage, 'all'>, contributions: readonly Contribution[], isStored: IsStored): Promise<StoredParts> {
-  const mirrors = new Set(stage.all.filter(({ value }) => value.type === 'mirror').map(indexName))
+  const mirrors = new Map(stage.all.flatMap((found) => asMirror(found) ?? []).map((mirror) => [indexName(mirror), mirror]))
   const hash = createHash('sha256')
   const shown: Contribution[] = []
   for (const contribution of contributions) {
-    if (!mirrors.has(indexName(contribution.ref))) {
+    const mirror = mirrors.get(indexName(contribution.ref))
+    if (mirror === undefined) {
       shown.push(contribution)
       continue
     }
-    const snapshot = await withStored(contribution.snapshot, isStored)
+    const snapshot = await withStored(contribution.snapshot, (sha256) => isStored(mirror, sha256))
     if (snapshot.fileCount === 0) continue
     shown.push({ ...contribution, snapshot })
     hash.update(keyOf(contribution.ref, snapshot))
@@ -31,7 +33,7 @@ export async function storedOnly(stage: Pick<OpenStage, 'all'>, contributions: r
   return { contributions: shown, key: hash.digest('base64url') }
 }
 
-async function withStored(snapshot: ProjectSnapshot, isStored: IsStored): Promise<ProjectSnapshot> {
+async function withStored(snapshot: ProjectSnapshot, isStored: (sha256: string) => Promise<boolean>): Promise<ProjectSnapshot> {
   const runs: FileRun[] = []
   const versions = new Set<string>()
   for (const run of snapshot.runs) {

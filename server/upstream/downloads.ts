@@ -77,14 +77,16 @@ export class Download {
     }
   }
 
-  /** Resolves once all of it is in the store. */
-  async whole(): Promise<void> {
-    await this.beyond(Infinity)
+  /** Resolves with what it turned out to be, once all of it is in the store. */
+  async whole(): Promise<{ readonly sha256: string; readonly size: number }> {
+    const progress = await this.beyond(Infinity)
+    if (progress.kind !== 'whole') throw new Error('a download ended without its last byte')
+    return progress
   }
 
   /** Resolves when nothing goes on any more. */
   async settled(): Promise<void> {
-    await this.whole().catch(() => undefined)
+    await this.whole().then(() => undefined, () => undefined)
   }
 
   #readable(path: string, bytes: number, recent?: RecentBytes): void {

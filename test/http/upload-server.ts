@@ -36,6 +36,7 @@ import { DiskBlobs } from '#server/storage/disk-blobs.js'
 import { Storage } from '#server/storage/storage.js'
 import { secretNames } from '#server/storage/vault.js'
 import { NameLists } from '#server/storage/name-lists.js'
+import { FetchedFiles } from '#server/stages/fetched-files.js'
 import { MirrorNames } from '#server/stages/mirror-names.js'
 import { MirrorRefresher } from '#server/stages/refresh-mirror.js'
 import { UpstreamClient } from '#server/upstream/client.js'
@@ -188,6 +189,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     usedBlobs: undefined,
     mirrorNames: new MirrorNames({ storage, client: upstream, lists: new NameLists(''), now: () => 0, onFault: (fault) => { throw fault } }),
     downloads,
+    fetchedFiles: new FetchedFiles(storage),
     facts: () => ({ serverdir: '', host: '', port: 0, outsideUrl: undefined, serverCode: '' }),
     reportFault: (error) => faults.push(error),
   }
