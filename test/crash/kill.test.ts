@@ -42,7 +42,7 @@ test(
       await rm(folder, { recursive: true, force: true })
     }
   },
-  ROUNDS * 20_000,
+  ROUNDS * 8000,
 )
 
 async function signUp(server: ChildServer, random: Random): Promise<CrashClient[]> {
