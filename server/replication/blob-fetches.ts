@@ -33,14 +33,14 @@ export const KEPT_FREE_BYTES = 128 * 1024 * 1024
 /** Cuts in a row, without a byte between them, that end a fetch. */
 const MOST_CUTS = 3
 const CUT_PAUSE_MS = 250
-const KNOWN_WRONG = 1000
+const MOST_TURNS = 1000
 
 /** Contents on their way from other nodes: each one once, however many wait for it. */
 export class BlobFetches implements AsyncDisposable {
   readonly #input: BlobFetchesInput
   readonly #downloads = new Downloads()
-  /** How often another content came under this digest. */
-  readonly #wrong = new RecentMap<number>(KNOWN_WRONG)
+  /** The node to begin with, for contents of which one sent something wrong or too little since the start. */
+  readonly #turns = new RecentMap<number>(MOST_TURNS)
   /** Bytes that are still to come of what is under way. */
   #expectedBytes = 0
   /** Since the start: contents that came whole, bytes of them that were sent, and how often a part was sent after a cut. */
@@ -64,17 +64,30 @@ export class BlobFetches implements AsyncDisposable {
     return this.#downloads[Symbol.asyncDispose]()
   }
 
-  async #fetch({ sha256, size: known }: WantedBlob, steps: DownloadSteps, signal: AbortSignal): Promise<{ readonly sha256: string; readonly size: number }> {
+  /** Whatever fails with one node is asked of the next one the time after: one step for each failure, or the right node may be skipped for ever. */
+  async #fetch(wanted: WantedBlob, steps: DownloadSteps, signal: AbortSignal): Promise<{ readonly sha256: string; readonly size: number }> {
+    const { sha256 } = wanted
+    const turn = this.#turns.get(sha256) ?? this.#input.backlog.failuresOf(sha256)
+    try {
+      const stored = await this.#fetchFrom(turn, wanted, steps, signal)
+      this.#turns.delete(sha256)
+      return stored
+    } catch (error) {
+      if (error instanceof Refusal && error.kind === 'upstream-failed') this.#turns.set(sha256, turn + 1)
+      throw error
+    }
+  }
+
+  async #fetchFrom(turn: number, { sha256, size: known }: WantedBlob, steps: DownloadSteps, signal: AbortSignal): Promise<{ readonly sha256: string; readonly size: number }> {
     const { partials, backlog } = this.#input
     await using partial = await partials.resume(sha256)
     if (known !== undefined) {
       if (partial.size > known) await partial.restart()
       steps.begun(known)
     }
-    const size = await this.#receive(partial, { sha256, ...(known !== undefined && { size: known }) }, steps, signal)
+    const size = await this.#receive(partial, { sha256, turn, ...(known !== undefined && { size: known }) }, steps, signal)
     if (!partial.isRight) {
       await partial.restart()
-      this.#wrong.set(sha256, (this.#wrong.get(sha256) ?? 0) + 1)
       throw new Refusal('upstream-failed', `what was sent as content ${sha256} is another one; nothing was stored`)
     }
     steps.verified(size)
@@ -85,8 +98,7 @@ export class BlobFetches implements AsyncDisposable {
   }
 
   /** Goes on after cuts, as long as something comes between them. Resolves to the size of the whole. */
-  async #receive(partial: PartialBlob, { sha256, size }: WantedBlob, steps: DownloadSteps, signal: AbortSignal): Promise<number> {
-    const turn = this.#input.backlog.failuresOf(sha256) + (this.#wrong.get(sha256) ?? 0)
+  async #receive(partial: PartialBlob, { sha256, turn, size }: WantedBlob & { readonly turn: number }, steps: DownloadSteps, signal: AbortSignal): Promise<number> {
     let whole = size
     for (let cuts = 0; partial.size !== whole; ) {
       const before = partial.size

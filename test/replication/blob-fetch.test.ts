@@ -145,6 +145,16 @@ test('another content than the digest says is never stored, is listed, and had f
   expect([...replica.backlog.shown]).toEqual([])
 })
 
+test('after another content than the digest says the next node is asked', async () => {
+  await using folder = await tempFolder()
+  await using liar = await fakeNode((sha256, request, response) => { sendContent(Buffer.alloc(CONTENTS.get(sha256)!.length, 'x'), request, response) })
+  await using replica = await openReplica({ folder: folder.path, from: [liar.url, primary.url], primary })
+  await replica.takeLog(primary)
+  await replica.fetchAll()
+  expect(await stored(replica)).toEqual(all)
+  expect([...liar.asked].sort()).toEqual(all)
+})
+
 test('what a node cannot give delays nothing else', async () => {
   await using folder = await tempFolder()
   const lost = new Set(FILES.slice(0, 4).map(({ bytes }) => sha256Of(bytes)))
