@@ -13,6 +13,7 @@ export interface Acknowledged {
   readonly primary: string
   /** Address that it was sent to. */
   readonly url: string
+  readonly askedMs: number
   readonly atMs: number
 }
 
@@ -84,6 +85,7 @@ export class SwitchLoad implements AsyncDisposable {
   async upload(url: string, version: string): Promise<boolean> {
     const file = wheel('demo', version)
     const sha256 = createHash('sha256').update(file.bytes).digest('hex')
+    const askedMs = performance.now()
     const headers = { Authorization: `Basic ${this.#options.auth}` }
     const reply = await fetch(`${url}/ada/dev/`, { method: 'POST', body: uploadForm(file), headers, signal: AbortSignal.timeout(REPLY_TIMEOUT_MS) }).catch((error: unknown) => {
       if (String(error).includes('Timeout')) this.problems.push(`an upload to ${url} was not answered at all`)
@@ -97,7 +99,7 @@ export class SwitchLoad implements AsyncDisposable {
     }
     const path = `/ada/dev/+f/${sha256.slice(0, 3)}/${sha256.slice(3, 16)}/${file.filename}`
     const serial = Number(reply.headers.get('X-DEVPI-SERIAL'))
-    this.acknowledged.push({ filename: file.filename, path, sha256, serial, primary: reply.headers.get('X-DEVPI-PRIMARY-UUID') ?? '', url, atMs: performance.now() })
+    this.acknowledged.push({ filename: file.filename, path, sha256, serial, primary: reply.headers.get('X-DEVPI-PRIMARY-UUID') ?? '', url, askedMs, atMs: performance.now() })
     return true
   }
 
