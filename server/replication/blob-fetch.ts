@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { Refusal } from '#log-format/api/refusal.js'
+import type { Refusal } from '#log-format/api/refusal.js'
 import { keys } from '#log-format/keys.js'
 import { nextSerial, NO_SERIAL, type Serial, toSerial } from '#log-format/serial.js'
 import { isBlobKept, lastNamed } from '#server/projections/blob-references.js'
@@ -8,9 +8,10 @@ import type { StoredEntry } from '#server/storage/entry-store.js'
 import type { PartialBlobs } from '#server/storage/partial-blobs.js'
 import type { Storage } from '#server/storage/storage.js'
 import type { BlobBacklog, MissingBlob } from './blob-backlog.js'
-import type { BlobFetches } from './blob-fetches.js'
+import { type BlobFetches, refusalOf } from './blob-fetches.js'
 import { Lanes } from './lanes.js'
 import { type NamedBlob, namedBlobs } from './named-blobs.js'
+import { LONGEST_REST_MS, NextTry } from './next-try.js'
 import { type BackOff, delayMs, SharedPause } from './shared-pause.js'
 import { formatSkippedIndexes, type SkippedIndexes } from './skip-indexes.js'
 
@@ -54,7 +55,6 @@ const RETRY: BackOff = { firstMs: 5000, longestMs: 60 * 60 * 1000 }
 const PAUSE: BackOff = { firstMs: 500, longestMs: 30_000 }
 /** Entries looked through between two moves of the durable cursor. */
 const ENTRIES_PER_MOVE = 1000
-const LONGEST_REST_MS = 60_000
 /** The rest after going through the backlog, for each content in it: about five times as long as it took to read. */
 const REST_MS_EACH = 0.05
 
@@ -78,9 +78,8 @@ export class BlobFetch implements AsyncDisposable {
   #moved: Serial = NO_SERIAL
   #inSyncAt: number | undefined
   #fetched = 0
-  /** When something of the backlog is due, ms since the epoch. */
-  #nextTry = Infinity
-  #retryNow = (): void => undefined
+  /** Of the backlog. */
+  readonly #nextTry: NextTry
   readonly #waiting = new Set<() => void>()
   #running: Promise<unknown> = Promise.resolve()
 
@@ -89,6 +88,7 @@ export class BlobFetch implements AsyncDisposable {
     this.#input = input
     this.#random = random
     this.#lanes = new Lanes(threads)
+    this.#nextTry = new NextTry(input.now)
     this.#pause = new SharedPause({ backOff: pause, random, signal: this.#stop.signal })
   }
 
@@ -233,9 +233,7 @@ export class BlobFetch implements AsyncDisposable {
     const failures = backlog.failuresOf(sha256) + 1
     const due = now() + delayMs(retry, failures, this.#random)
     await backlog.add({ sha256, size, path, failures, message, due })
-    if (due >= this.#nextTry) return
-    this.#nextTry = due
-    this.#retryNow()
+    this.#nextTry.by(due)
   }
 
   /** Goes through the backlog whenever something in it is due; if it is long, not all the time. */
@@ -244,22 +242,14 @@ export class BlobFetch implements AsyncDisposable {
     const { signal } = this.#stop
     while (!signal.aborted) {
       const begun = now()
-      this.#nextTry = begun + LONGEST_REST_MS
+      this.#nextTry.forget()
       for await (const missing of backlog.all()) {
         if (signal.aborted) return
-        if (missing.due > begun) this.#nextTry = Math.min(this.#nextTry, missing.due)
+        if (missing.due > begun) this.#nextTry.by(missing.due)
         else await this.#again(missing)
       }
-      const restMs = Math.max(this.#nextTry - now(), REST_MS_EACH * backlog.count)
-      await this.#rest(Math.min(Math.max(restMs, 1), LONGEST_REST_MS))
+      await this.#nextTry.rest(Math.min(Math.max(REST_MS_EACH * backlog.count, 1), LONGEST_REST_MS), signal)
     }
-  }
-
-  /** For so long, or until something is due earlier. */
-  async #rest(restMs: number): Promise<void> {
-    const early = new AbortController()
-    this.#retryNow = () => { early.abort() }
-    await wait(restMs, undefined, { signal: AbortSignal.any([early.signal, this.#stop.signal]) }).catch(() => undefined)
   }
 
   async #again(missing: MissingBlob): Promise<void> {
@@ -302,23 +292,5 @@ export class BlobFetch implements AsyncDisposable {
       this.#waiting.delete(resolve)
       resolve()
     }
-  }
-}
-
-/** Why it failed, if it did; does not wait beyond an abort. */
-async function refusalOf(fetched: Promise<unknown>, signal: AbortSignal): Promise<Refusal | undefined> {
-  let stop = (): void => undefined
-  try {
-    await new Promise<void>((resolve, reject) => {
-      stop = resolve
-      signal.addEventListener('abort', stop, { once: true })
-      fetched.then(() => { resolve() }, reject)
-    })
-    return undefined
-  } catch (error) {
-    if (error instanceof Refusal) return error
-    throw error
-  } finally {
-    signal.removeEventListener('abort', stop)
   }
 }

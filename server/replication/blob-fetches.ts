@@ -155,3 +155,21 @@ export class BlobFetches implements AsyncDisposable {
 function isCut(error: unknown): boolean {
   return error instanceof Refusal && (error.kind === 'not-available' || error.kind === 'upstream-failed')
 }
+
+/** Why a fetch failed, if it did; does not wait beyond an abort. */
+export async function refusalOf(fetched: Promise<unknown>, signal: AbortSignal): Promise<Refusal | undefined> {
+  let stop = (): void => undefined
+  try {
+    await new Promise<void>((resolve, reject) => {
+      stop = resolve
+      signal.addEventListener('abort', stop, { once: true })
+      fetched.then(() => { resolve() }, reject)
+    })
+    return undefined
+  } catch (error) {
+    if (error instanceof Refusal) return error
+    throw error
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+}

@@ -10,6 +10,7 @@ import type { Storage } from '#server/storage/storage.js'
 import { epochClaim, epochIn } from './epoch-claim.js'
 import { ImportQueue } from './import-queue.js'
 import { PrimaryConnection, refusalIn } from './primary-request.js'
+import { Silence } from './silence.js'
 
 export interface FollowerOptions {
   readonly storage: Storage
@@ -274,28 +275,6 @@ export class Follower implements AsyncDisposable {
       this.#primarySerialMs = now()
     }
     if (storage.head.serial >= this.#primarySerial) this.#inSyncMs = now()
-  }
-}
-
-/** Cuts a reply off when nothing comes for long. */
-class Silence {
-  readonly #reply: IncomingMessage
-  readonly #ms: number
-  #timer: NodeJS.Timeout | undefined
-
-  constructor(ms: number, reply: IncomingMessage) {
-    this.#ms = ms
-    this.#reply = reply
-    this.begin()
-  }
-
-  begin(): void {
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#reply.destroy(new Error('it sends nothing any more')), this.#ms)
-  }
-
-  end(): void {
-    clearTimeout(this.#timer)
   }
 }
 

@@ -2,7 +2,7 @@ import { unpackValue } from '#log-format/codec.js'
 import { sliceEntry } from '#log-format/entry-slices.js'
 import { keys, locatePath } from '#log-format/keys.js'
 import type { LinkValue } from '#log-format/values.js'
-import { isSha256 } from '#server/storage/disk-blobs.js'
+import { isSha256 } from '#server/storage/content-hash.js'
 
 /** A content as an entry names it. */
 export interface NamedBlob {

@@ -53,3 +53,8 @@ export class ContentHasher {
     }
   }
 }
+
+/** Whether a text is a digest as blobs are named by: 64 lower-case hex digits. */
+export function isSha256(text: string): boolean {
+  return /^[0-9a-f]{64}$/.test(text)
+}

@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream'
 import { Refusal } from '#log-format/api/refusal.js'
 import { BlobPins } from './blob-pins.js'
 import type { BlobStat, BlobStore, ListedBlob, OpenBlob, PinnedBlob, ReceivedBlob, ReceiveOptions } from './blob-store.js'
-import { ContentHasher } from './content-hash.js'
+import { ContentHasher, isSha256 } from './content-hash.js'
 import { FolderSync } from './folder-sync.js'
 import { openFile } from './open-blob.js'
 import { ReceivedFile } from './received-file.js'
@@ -271,11 +271,6 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
     if (made !== undefined) await this.#folderSync.sync()
     return new FolderSync(path)
   }
-}
-
-/** Whether a text is a digest as blobs are named by: 64 lower-case hex digits. */
-export function isSha256(text: string): boolean {
-  return /^[0-9a-f]{64}$/.test(text)
 }
 
 async function unlessMissing<T>(action: () => Promise<T>): Promise<T | undefined> {

@@ -1,6 +1,6 @@
 import { type Request, type Response, Router } from 'express'
 import { Refusal } from '#log-format/api/refusal.js'
-import { isSha256 } from '#server/storage/disk-blobs.js'
+import { isSha256 } from '#server/storage/content-hash.js'
 import { RESTRICTED_FILE_CACHE_CONTROL } from '../caching.js'
 import type { Deps } from '../deps.js'
 import { sendFile } from '../file-body.js'
