@@ -75,7 +75,7 @@ async function sowUsers(plan: SeedPlan, bed: SeedBed): Promise<number> {
         return 1
       }),
     )
-    added += sum(await Promise.all(results))
+    added += sum(await allOf(results))
   }
   return added
 }
@@ -90,7 +90,7 @@ async function sowIndexes(plan: SeedPlan, bed: SeedBed): Promise<number> {
         return 1
       }),
     )
-    added += sum(await Promise.all(results))
+    added += sum(await allOf(results))
   }
   return added
 }
@@ -110,7 +110,7 @@ interface Added {
 async function sowFiles(wanted: readonly PlannedUpload[], bed: SeedBed): Promise<Added[]> {
   const pins: Disposable[] = []
   try {
-    const missing = await Promise.all(
+    const missing = await allOf(
       wanted.map(async ({ bytes, input }) => {
         const upload = await input
         if ((await placementOf(bed, upload)) === 'identical') return []
@@ -118,7 +118,7 @@ async function sowFiles(wanted: readonly PlannedUpload[], bed: SeedBed): Promise
         return [upload]
       }),
     )
-    return await Promise.all(missing.flat().map((upload) => transact(bed, upload.user, (tx) => addFile(tx, upload))))
+    return await allOf(missing.flat().map((upload) => transact(bed, upload.user, (tx) => addFile(tx, upload))))
   } finally {
     for (const pin of pins) pin[Symbol.dispose]()
   }
@@ -187,4 +187,10 @@ function* grouped<T>(items: Iterable<T>, most: number): Generator<T[]> {
 
 function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0)
+}
+
+/** As `Promise.all`, but when one fails the others are over, too: what they use may be closed after it. */
+async function allOf<T>(running: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(running)
+  return Promise.all(running)
 }
