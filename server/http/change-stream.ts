@@ -5,6 +5,7 @@ import type { Caller } from '#server/auth/caller.js'
 import type { ChangeFilter } from '#server/projections/changes.js'
 import { readChanges } from '#server/stages/changes.js'
 import type { Storage } from '#server/storage/storage.js'
+import { ClientGone } from './client-gone.js'
 import type { Deps } from './deps.js'
 import { EVENT_STREAM_TYPE } from './negotiate.js'
 import { setSerial } from './respond.js'
@@ -31,7 +32,7 @@ export interface StreamInput {
  */
 export async function streamChanges(deps: Deps, req: IncomingMessage, res: ServerResponse, input: StreamInput): Promise<void> {
   using place = deps.streams.enter({ anonymous: input.caller.user === undefined })
-  using end = new StreamEnd(res, place.stopping)
+  using end = new ClientGone(res, place.stopping)
   const stillAs = credentialsOf(deps, req, input.caller)
   setSerial(res, deps.storage.head.serial)
   res.writeHead(200, {
@@ -72,35 +73,6 @@ function eventText(change: ChangeJson): string {
 /** An event without data: clients note the id, and tell nobody. */
 function idText(serial: Serial): string {
   return `id: ${serial}\n\n`
-}
-
-/** Aborts when the client is gone or the server stops. */
-class StreamEnd implements Disposable {
-  readonly #aborter = new AbortController()
-  readonly #res: ServerResponse
-  readonly #stopping: AbortSignal
-
-  constructor(res: ServerResponse, stopping: AbortSignal) {
-    this.#res = res
-    this.#stopping = stopping
-    res.on('close', this.#end)
-    res.on('error', this.#end)
-    stopping.addEventListener('abort', this.#end)
-    if (res.destroyed || stopping.aborted) this.#end()
-  }
-
-  get signal(): AbortSignal {
-    return this.#aborter.signal
-  }
-
-  [Symbol.dispose](): void {
-    this.#res.off('close', this.#end)
-    this.#stopping.removeEventListener('abort', this.#end)
-  }
-
-  readonly #end = (): void => {
-    this.#aborter.abort()
-  }
 }
 
 /**

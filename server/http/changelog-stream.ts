@@ -5,6 +5,7 @@ import { parseSerial, type Serial } from '#log-format/serial.js'
 import { epochIn } from '#server/replication/epoch-claim.js'
 import type { FeedStart } from '#server/replication/feed.js'
 import type { ReplicaState } from '#server/replication/replica-table.js'
+import { ClientGone } from './client-gone.js'
 import type { Deps } from './deps.js'
 import { setSerial } from './respond.js'
 
@@ -37,10 +38,7 @@ export async function streamChangelog(deps: Deps, req: IncomingMessage, res: Ser
 }
 
 async function send(deps: Deps, res: ServerResponse, from: Serial, state: ReplicaState): Promise<void> {
-  const gone = new AbortController()
-  const end = (): void => { gone.abort() }
-  res.on('close', end)
-  res.on('error', end)
+  using gone = new ClientGone(res)
   state.following = true
   try {
     for await (const { bytes, serial } of deps.feed.stream(from, gone.signal)) {

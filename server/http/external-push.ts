@@ -55,6 +55,7 @@ export async function pushToServer(deps: Deps, response: Response, push: Externa
   response.once('close', () => {
     if (!response.writableFinished) gone.abort(new RequestAborted())
   })
+  if (response.destroyed) throw new RequestAborted()
 
   const sender = new Sender(deps, push.target, gone.signal)
   if (push.target.registerProject) await sender.register(source, metadata)

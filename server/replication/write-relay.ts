@@ -71,6 +71,7 @@ export class WriteRelay implements Disposable {
     using exchange = new Exchange(this.#send(request, client), this.#options.primary)
     const gone = (): void => { exchange.abandon() }
     response.once('close', gone)
+    if (response.destroyed) gone()
     try {
       const answer = await exchange.answerTo(request)
       const status = answer.statusCode ?? 502

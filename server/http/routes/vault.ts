@@ -3,6 +3,7 @@ import { type Request, type Response, Router } from 'express'
 import { Refusal } from '#log-format/api/refusal.js'
 import { NO_SERIAL, parseSerial, type Serial } from '#log-format/serial.js'
 import { secretLines } from '#server/replication/secret-lines.js'
+import { ClientGone } from '../client-gone.js'
 import type { Deps } from '../deps.js'
 import { mount } from '../methods.js'
 import { replicasOnly } from '../replica-access.js'
@@ -22,8 +23,7 @@ async function sendSecrets({ storage, limits }: Deps, req: Request, res: Respons
   res.writeHead(200, { 'Content-Type': LINES_TYPE, 'Cache-Control': 'no-store' })
   if (req.method === 'HEAD') return void res.end()
   res.setTimeout(limits.idleTimeoutMs, () => res.destroy()) // it takes nothing
-  const gone = new AbortController()
-  res.once('close', () => { gone.abort() })
+  using gone = new ClientGone(res)
   for await (const line of secretLines(secrets)) {
     if (gone.signal.aborted) return
     if (!res.write(line)) await once(res, 'drain', { signal: gone.signal }).catch(() => undefined)
