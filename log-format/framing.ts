@@ -51,6 +51,12 @@ export class FrameReader {
   #held = 0
   #offset = 0
   #heartbeat: Heartbeat | undefined
+  readonly #mostBytes: number
+
+  /** `mostBytes`: of what is in a frame, where that is no entry. */
+  constructor(mostBytes = MAX_ENTRY_BYTES) {
+    this.#mostBytes = mostBytes
+  }
 
   /** Complete frames so far, in order. Throws a {@link FormatError} for a length that cannot be. */
   push(piece: Uint8Array): Frame[] {
@@ -80,7 +86,7 @@ export class FrameReader {
         this.#drop(FRAME_HEADER_BYTES)
         continue
       }
-      if (length < 2 || length > MAX_ENTRY_BYTES) {
+      if (length < 2 || length > this.#mostBytes) {
         throw new FormatError(`a frame of ${length} bytes`, `stream offset ${this.#offset}`)
       }
       const total = FRAME_HEADER_BYTES + length

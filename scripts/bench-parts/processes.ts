@@ -28,8 +28,8 @@ export function startServerUnderTest(serverDir: string, further: readonly string
 }
 
 /** A replica of a server under test, in a folder of its own. */
-export function startReplicaUnderTest(serverDir: string, primary: { readonly port: number; readonly serverDir: string }): Promise<Listening> {
-  return startServerUnderTest(serverDir, ['--role', 'replica', '--primary-url', `http://127.0.0.1:${primary.port}`, '--secretfile', join(primary.serverDir, '.secret')])
+export function startReplicaUnderTest(serverDir: string, primary: { readonly port: number; readonly serverDir: string }, options: readonly string[] = []): Promise<Listening> {
+  return startServerUnderTest(serverDir, [...options, '--role', 'replica', '--primary-url', `http://127.0.0.1:${primary.port}`, '--secretfile', join(primary.serverDir, '.secret')])
 }
 
 /** What it is compared with: see `bare-server.ts`. */

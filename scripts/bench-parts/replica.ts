@@ -21,7 +21,7 @@ export async function benchReplica({ folder, quick }: BenchOptions): Promise<Row
     await registerVersions(state.storage, quick ? 5000 : 100_000)
   }
   await using primary = await startServerUnderTest(serverDir)
-  const rows: Row[] = []
+  const rows: Row[] = [await fromSnapshot(folder, { port: primary.port, serverDir })]
   const startReplica = (): Promise<Listening> => startReplicaUnderTest(join(folder, 'replica'), { port: primary.port, serverDir })
   {
     await using replica = await startReplica()
@@ -34,6 +34,19 @@ export async function benchReplica({ folder, quick }: BenchOptions): Promise<Row
   }
   rows.push(...(await idleReplicas({ primary, secretDir: serverDir, ms: quick ? 1000 : 45_000 })))
   return rows
+}
+
+/** A start with a snapshot, until the replica answers with all that the primary has, by what starting on it once more takes. */
+async function fromSnapshot(folder: string, primary: { readonly port: number; readonly serverDir: string }): Promise<Row> {
+  const head = await headSerial(primary)
+  const start = async (): Promise<number> => {
+    const begin = performance.now()
+    await using replica = await startReplicaUnderTest(join(folder, 'begun'), primary, ['--from-snapshot'])
+    if ((await headSerial(replica)) < head) throw new Error('the replica did not begin with the snapshot')
+    return performance.now() - begin
+  }
+  const seconds = ((await start()) - (await start())) / 1000
+  return told(`start of a replica with a snapshot of ${(head + 1).toLocaleString('en')} entries, per second`, ((head + 1) / seconds).toFixed(0))
 }
 
 /** From the first look at the replica, which may have something by then. */
@@ -129,7 +142,7 @@ async function idleReplicas({ primary, secretDir, ms }: Idle): Promise<Row[]> {
   ]
 }
 
-async function headSerial({ port }: Listening): Promise<number> {
+async function headSerial({ port }: { readonly port: number }): Promise<number> {
   const client = await Client.open(port)
   const serial = await serialOf(client)
   client.close()

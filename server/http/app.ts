@@ -33,6 +33,7 @@ import { tokenRoutes } from './routes/tokens.js'
 import { undoRoutes } from './routes/undo.js'
 import { userRoutes } from './routes/users.js'
 import { toxresultRoutes } from './routes/toxresults.js'
+import { snapshotRoutes } from './routes/snapshot.js'
 import { vaultRoutes } from './routes/vault.js'
 import { versionRoutes } from './routes/versions.js'
 import { stripPrefix } from './urls.js'
@@ -57,6 +58,7 @@ export function createApp(deps: Deps): Express {
     changelogRoutes(deps),
     epochRoutes(deps),
     vaultRoutes(deps),
+    snapshotRoutes(deps),
     apiRoutes(deps),
     loginRoutes(deps),
     groupRoutes(deps),

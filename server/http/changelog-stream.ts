@@ -8,6 +8,7 @@ import type { ReplicaState } from '#server/replication/replica-table.js'
 import { ClientGone } from './client-gone.js'
 import type { Deps } from './deps.js'
 import { setSerial } from './respond.js'
+import { taken } from './taken.js'
 
 /** Digest of the entry before the first one that is asked for. */
 const PARENT_HEADER = 'x-devpi-parent'
@@ -51,25 +52,6 @@ async function send(deps: Deps, res: ServerResponse, from: Serial, state: Replic
   }
   if (res.writableNeedDrain) res.destroy()
   else res.end()
-}
-
-/** Whether the replica took so much that more can be read for it; one that takes nothing for long is cut off. */
-async function taken(res: ServerResponse, bytes: Uint8Array, waitMs: number, gone: AbortSignal): Promise<boolean> {
-  if (gone.aborted) return false
-  if (res.write(bytes)) return true
-  return new Promise((resolve) => {
-    const settle = (found: boolean) => (): void => {
-      clearTimeout(timer)
-      res.off('drain', drained)
-      gone.removeEventListener('abort', left)
-      resolve(found)
-    }
-    const drained = settle(true)
-    const left = settle(false)
-    const timer = setTimeout(left, waitMs)
-    res.on('drain', drained)
-    gone.addEventListener('abort', left)
-  })
 }
 
 /** Refuses `invalid` a replica that believes to follow another primary. */

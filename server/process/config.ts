@@ -25,6 +25,8 @@ export interface ServerConfig {
   readonly role: AskedRole
   /** Without a slash at its end. */
   readonly primaryUrl: string | undefined
+  /** Whether a new replica begins with a snapshot of its primary. */
+  readonly fromSnapshot: boolean
   /** Files that a replica fetches at the same time. */
   readonly fileThreads: number
   /** Indexes of which a replica fetches files only when somebody asks for them. */
@@ -114,6 +116,7 @@ function typedConfig(values: OptionValues, env: ConfigSources['env']): ServerCon
     metricsFrom: values.networks('metrics-from'),
     role: values.role('role'),
     primaryUrl: values.oneUrl('primary-url', 'master-url'),
+    fromSnapshot: values.flag('from-snapshot'),
     fileThreads: values.integer('file-replication-threads', 1, 64),
     skippedFiles: values.skippedIndexes('file-replication-skip-indexes'),
     fileSources: values.urls('file-replication-source'),

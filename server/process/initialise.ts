@@ -15,6 +15,7 @@ import { secretNames } from '#server/storage/vault.js'
 import type { ServerConfig } from './config.js'
 import type { Logger } from './logger.js'
 import { rejoin } from './rejoin.js'
+import { startFromSnapshot } from './snapshot-start.js'
 import { type DecidedRole, decideRole, PRIMARY_URL_FACT, ROLE_FACT } from './role.js'
 
 /** Serials between two lines about a rebuild. */
@@ -43,19 +44,31 @@ export async function openServerDir(config: ServerConfig, logger: Logger): Promi
     } else {
       await noteFact(storage, ROLE_FACT, decided.role)
       if (decided.role === 'replica') await noteFact(storage, PRIMARY_URL_FACT, decided.primaryUrl)
+      if (beginsFromSnapshot(config, opened) !== undefined) requireSharedSecret(config)
     }
   } catch (error) {
     await storage[Symbol.asyncDispose]()
     throw error
   }
-  if (parted === undefined) return opened
+  if (parted !== undefined) {
+    await storage[Symbol.asyncDispose]()
+    return openServerDir({ ...config, role: 'replica', primaryUrl: parted.primaryUrl }, logger)
+  }
+  const snapshotUrl = beginsFromSnapshot(config, opened)
+  if (snapshotUrl === undefined) return opened
   await storage[Symbol.asyncDispose]()
-  return openServerDir({ ...config, role: 'replica', primaryUrl: parted.primaryUrl }, logger)
+  await startFromSnapshot({ serverDir: config.serverDir, primaryUrl: snapshotUrl, node: storage.nodeId, secretPath: secretPath(config), logger })
+  return openAs(config, logger)
 }
 
 export interface OpenedServerDir {
   readonly storage: Storage
   readonly decided: DecidedRole
+}
+
+/** The primary whose snapshot a new replica is to begin with. */
+function beginsFromSnapshot({ fromSnapshot }: ServerConfig, { storage, decided }: OpenedServerDir): string | undefined {
+  return fromSnapshot && decided.role === 'replica' && storage.head.serial === NO_SERIAL ? decided.primaryUrl : undefined
 }
 
 async function openAs(config: ServerConfig, logger: Logger): Promise<OpenedServerDir> {

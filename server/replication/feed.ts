@@ -16,6 +16,8 @@ export const HEARTBEAT_MS = 10_000
 const STREAM_MS = 20_000
 /** Streams at a time. Each holds no more than the batch that is being sent. */
 const MOST_STREAMS = 512
+/** Snapshots at a time: each keeps what is replaced meanwhile on the disk, and reads as fast as it is taken. */
+const MOST_SNAPSHOTS = 2
 /** Heartbeats between entries, at most this often: whoever catches up learns how far the log is. */
 const PROGRESS_MS = 1000
 
@@ -49,6 +51,7 @@ export class Feed implements AsyncDisposable {
   readonly #streamMs: number
   readonly #stopping = new AbortController()
   #open = 0
+  #snapshots = 0
   #whenEmpty: (() => void) | undefined
 
   constructor({ storage, now, heartbeatMs = HEARTBEAT_MS, streamMs = STREAM_MS }: FeedOptions) {
@@ -113,6 +116,22 @@ export class Feed implements AsyncDisposable {
       if (leftMs <= 0) return
       if (await this.#nextCommit(sent, Math.min(this.heartbeatMs, leftMs), end)) continue
       if (!end.aborted) yield { bytes: this.#heartbeat(), serial: sent }
+    }
+  }
+
+  /** All that a new replica needs to follow from now on; refuses as `stream` does. It is cut off when the server stops. */
+  async *snapshot(signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    using _place = this.#enter()
+    if (this.#snapshots >= MOST_SNAPSHOTS) throw new Refusal('not-available', 'too many replicas begin at a time; try again later')
+    using ending = new EitherSignal(signal, this.#stopping.signal)
+    this.#snapshots += 1
+    try {
+      for await (const piece of this.#storage.snapshot()) {
+        if (ending.signal.aborted) return
+        yield piece
+      }
+    } finally {
+      this.#snapshots -= 1
     }
   }
 

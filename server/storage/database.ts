@@ -23,6 +23,9 @@ export interface RowDelete {
 }
 export type RowOperation = RowPut | RowDelete
 
+/** A key and its value, as they lie in the database. */
+export type RawRow = readonly [Uint8Array, Uint8Array]
+
 /** From `gte` or `gt` up to, not including, `lt`; in the byte order of UTF-8. */
 export interface RowRange {
   readonly gte?: string
@@ -34,6 +37,9 @@ export interface RowRange {
 
 /** Rows taken from LevelDB at a time: enough to amortise the hop to its thread, few enough to decode beside it. */
 const ROWS_AT_A_TIME = 256
+
+const RAW_ROWS_AT_A_TIME = 1024
+const RAW = { keyEncoding: 'view', valueEncoding: 'view' } as const
 
 /** Rows gathered in memory before LevelDB sorts them into a file: fewer files to merge, against a longer replay on open. */
 const WRITE_BUFFER_BYTES = 16 * 1024 * 1024
@@ -131,6 +137,18 @@ export class Database implements AsyncDisposable {
     }
   }
 
+  /** All rows as they are now, whatever is written afterwards; must be closed. */
+  view(): DatabaseView {
+    return new DatabaseView(this.#level)
+  }
+
+  /** Writes rows as they lie in another database; not synced. */
+  async writeRaw(rows: readonly RawRow[]): Promise<void> {
+    const batch = this.#level.batch()
+    for (const [key, value] of rows) batch.put(key, value, RAW)
+    await batch.write({ sync: false })
+  }
+
   async clear(range: { readonly gte: string; readonly lt: string }): Promise<void> {
     await this.#level.clear(range)
   }
@@ -146,6 +164,52 @@ export class Database implements AsyncDisposable {
   #iterator(range: RowRange): LevelIterator {
     const options: IteratorOptions<string, Uint8Array> = { ...range, highWaterMarkBytes: 1 << 20 }
     return this.#level.iterator<string, Uint8Array>(options)
+  }
+}
+
+/** The rows of a database as they were in one moment, as bytes. LevelDB keeps for it what is replaced meanwhile. */
+export class DatabaseView implements AsyncDisposable {
+  readonly #level: Level<string, Uint8Array>
+  readonly #snapshot: ReturnType<Level['snapshot']>
+
+  constructor(level: Level<string, Uint8Array>) {
+    this.#level = level
+    this.#snapshot = level.snapshot()
+  }
+
+  get(key: string): Promise<Uint8Array | undefined> {
+    return this.#level.get(key, { snapshot: this.#snapshot })
+  }
+
+  async last({ gte, lt }: { readonly gte: string; readonly lt: string }): Promise<RawRow | undefined> {
+    const iterator = this.#level.iterator<Uint8Array, Uint8Array>({ ...RAW, gte: Buffer.from(gte), lt: Buffer.from(lt), reverse: true, limit: 1, snapshot: this.#snapshot })
+    try {
+      return (await iterator.nextv(1))[0]
+    } finally {
+      await iterator.close()
+    }
+  }
+
+  /** In batches of about a megabyte; the next one is fetched while one is looked at. */
+  async *batches({ gte, lt }: { readonly gte: string; readonly lt: string }): AsyncGenerator<readonly RawRow[]> {
+    const iterator = this.#level.iterator<Uint8Array, Uint8Array>({
+      ...RAW, gte: Buffer.from(gte), lt: Buffer.from(lt), snapshot: this.#snapshot, highWaterMarkBytes: 1 << 20,
+    })
+    try {
+      let rows = await iterator.nextv(RAW_ROWS_AT_A_TIME)
+      while (rows.length > 0) {
+        const next = iterator.nextv(RAW_ROWS_AT_A_TIME)
+        next.catch(() => undefined) // thrown below, unless the caller stops before
+        yield rows
+        rows = await next
+      }
+    } finally {
+      await iterator.close()
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#snapshot.close()
   }
 }
 

@@ -10,7 +10,7 @@ import { rebuildRows, type RebuildProgress } from './rebuild.js'
 import { factRow, metaRow, SHAPES_ROW } from './rows.js'
 
 /** Layout of the rows; another number is refused rather than guessed at. */
-const STORE_FORMAT = 1
+export const STORE_FORMAT = 1
 
 export interface ShapeOptions {
   readonly projections: readonly Projection[]

@@ -15,8 +15,10 @@ import type { EntryStore } from './entry-store.js'
 import { Importer } from './importer.js'
 import { cutLogBack } from './cut-back.js'
 import { Keyspace } from './keyspace.js'
+import { dropUnfinishedSnapshot } from './load-snapshot.js'
 import type { Projection } from './projection.js'
 import { type Fence, FENCE_FACT, fenceSentence, fenceText, parseFence, promotionFrame } from './promotion.js'
+import { readSnapshot } from './read-snapshot.js'
 import type { Reader } from './reader.js'
 import { checkFormat, factIn, nodeIn, refreshShapes } from './open.js'
 import type { RebuildProgress } from './rebuild.js'
@@ -92,6 +94,7 @@ export class Storage implements AsyncDisposable {
     const db = await Database.open(join(options.folder, 'db'))
     try {
       await checkFormat(db)
+      await dropUnfinishedSnapshot(db)
       const entries = await Changelog.open(db)
       const { source = 'transactions' } = options
       const decided = typeof source === 'string' ? source : source({ head: entries.head.serial, fact: (name) => factIn(db, name) })
@@ -206,6 +209,11 @@ export class Storage implements AsyncDisposable {
   /** Everything as it stood at a serial; at head when none is given. */
   reader(serial: Serial = this.head.serial): Reader {
     return this.#keyspace.readerAt(serial)
+  }
+
+  /** The log and all rows of now, for a new replica; see `readSnapshot`. */
+  snapshot(): AsyncGenerator<Uint8Array> {
+    return readSnapshot(this.#db)
   }
 
   projectionRow(projection: string, row: string): Uint8Array | undefined {

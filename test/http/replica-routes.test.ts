@@ -4,7 +4,7 @@ import { replicaHeaders } from '#test/support/log-stream.js'
 import { startServer, type TestServer } from '#test/support/server.js'
 
 const NODE = 'ab'.repeat(16)
-const PATHS = ['/+changelog/0-', '/+vault', `/+blobs/${'0'.repeat(64)}`, '/+epoch']
+const PATHS = ['/+changelog/0-', '/+vault', '/+snapshot', `/+blobs/${'0'.repeat(64)}`, '/+epoch']
 
 let primary: TestServer
 let replica: TestServer

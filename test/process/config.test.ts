@@ -18,6 +18,7 @@ test('everything has a default', () => {
     metricsFrom: [],
     role: 'auto',
     primaryUrl: undefined,
+    fromSnapshot: false,
     fileThreads: 4,
     skippedFiles: { indexes: new Set(), types: new Set() },
     fileSources: [],

@@ -79,6 +79,7 @@ export function testConfig(changes: Partial<ServerConfig>): ServerConfig {
     metricsFrom: [],
     role: 'auto',
     primaryUrl: undefined,
+    fromSnapshot: false,
     fileThreads: 4,
     skippedFiles: { indexes: new Set(), types: new Set() },
     fileSources: [],

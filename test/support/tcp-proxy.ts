@@ -20,6 +20,8 @@ export interface TcpProxy extends AsyncDisposable {
   readonly url: string
   /** Connections made so far. */
   readonly connections: number
+  /** Bytes that went from the server to clients. */
+  readonly passed: number
   /** Where connections go from now on. */
   target: string
   /** Of every connection from now on. */
@@ -32,7 +34,7 @@ export interface TcpProxy extends AsyncDisposable {
 
 export async function startTcpProxy(target: string, trouble: () => Trouble = () => ({})): Promise<TcpProxy> {
   const open = new Set<Socket>()
-  const proxy = { trouble, target, connections: 0, isSilent: false }
+  const proxy = { trouble, target, connections: 0, passed: 0, isSilent: false }
   const server = createServer((client) => {
     proxy.connections += 1
     const { hostname, port } = new URL(proxy.target)
@@ -52,7 +54,7 @@ export async function startTcpProxy(target: string, trouble: () => Trouble = () 
         cut()
       })
     }
-    void pass(client, upstream, { trouble: suffered, isSilent: () => proxy.isSilent, cut })
+    void pass(client, upstream, { trouble: suffered, isSilent: () => proxy.isSilent, onPassed: (bytes) => { proxy.passed += bytes }, cut })
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -72,10 +74,11 @@ export async function startTcpProxy(target: string, trouble: () => Trouble = () 
 interface Way {
   readonly trouble: Trouble
   readonly isSilent: () => boolean
+  readonly onPassed: (bytes: number) => void
   readonly cut: () => void
 }
 
-async function pass(client: Socket, upstream: Socket, { trouble, isSilent, cut }: Way): Promise<void> {
+async function pass(client: Socket, upstream: Socket, { trouble, isSilent, onPassed, cut }: Way): Promise<void> {
   const { cutAfter = Infinity, silentAfter = Infinity, pieceBytes = Infinity, delayMs = 0, lateMs = 0 } = trouble
   let passed = 0
   client.on('data', (data) => {
@@ -91,6 +94,7 @@ async function pass(client: Socket, upstream: Socket, { trouble, isSilent, cut }
         if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs))
         if (size > 0 && !client.write(data.subarray(at, at + size))) await Promise.race([once(client, 'drain'), once(client, 'close')])
         passed += size
+        onPassed(size)
         at += size
         if (passed >= cutAfter) return
       }

@@ -171,6 +171,22 @@ export const server: Noun = {
         invalid: '`since` is no serial.',
       },
     },
+    {
+      id: 'readSnapshot',
+      method: 'GET',
+      path: '/+snapshot',
+      title: 'The log with its rows, for new replicas',
+      text: 'What a replica with `--from-snapshot` begins with instead of folding the whole log: entries, values, former values and projections as they lie in the database of this release, in the frames of the log, whose digests cover each other. It is for replicas, as the log is.',
+      asks: { noRight: 'it is for replicas, which are no users' },
+      changes: false,
+      headers: [{ name: 'X-DEVPI-REPLICA-UUID', text: 'The replica that asks.', schema: text() }],
+      replies: [{ status: 200, text: 'Frames.', types: ['application/vnd.devpi.snapshot'] }],
+      refuses: {
+        unauthenticated: 'There are no credentials.',
+        forbidden: 'They are not those of a replica.',
+        'not-available': 'Two others are being sent, or the server stops.',
+      },
+    },
   ],
   shapes: {
     ApiConfig: object({
