@@ -196,6 +196,7 @@ class Exchange implements Disposable {
   }
 }
 
+const LENGTH = 'content-length'
 /** Of one connection only (RFC 9110, 7.6.1), or said anew. */
 const NOT_PASSED_ON: ReadonlySet<string> = new Set([
   'connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection', 'te', 'trailer', 'trailers', 'transfer-encoding', 'upgrade',
@@ -208,18 +209,23 @@ const NOT_SENT: ReadonlySet<string> = new Set([
 /** Which node answers, and its epoch, is said by this one. */
 const NOT_KEPT: ReadonlySet<string> = new Set([...NOT_PASSED_ON, 'x-devpi-uuid', EPOCH_HEADER.toLowerCase()])
 
+/**
+ * What the primary hears of a request. How long the body is, is always said:
+ * of some methods, `DELETE` for one, Node sends a body that has neither a length nor
+ * chunks as it is, and the primary would take it for the next request on the connection (RFC 9112, 6).
+ */
 function sentHeaders({ rawHeaders, headers }: IncomingMessage): OutgoingHttpHeaders {
   const named = namedIn(headers.connection)
-  const sent: Record<string, string | string[]> = {}
+  const sent = new Map<string, string | string[]>()
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
     const name = (rawHeaders[at] ?? '').toLowerCase()
     const value = rawHeaders[at + 1] ?? ''
-    if (NOT_SENT.has(name) || named.has(name)) continue
-    const before = sent[name]
-    sent[name] = before === undefined ? value : [before, value].flat()
+    if (NOT_SENT.has(name) || (named.has(name) && name !== LENGTH)) continue
+    const before = sent.get(name)
+    sent.set(name, before === undefined ? value : [before, value].flat())
   }
-  // A body whose length is not said goes on in chunks, as it came.
-  return sent
+  if (headers['transfer-encoding'] !== undefined) sent.set('transfer-encoding', 'chunked')
+  return Object.fromEntries(sent)
 }
 
 function keptHeaders({ rawHeaders, headers }: IncomingMessage): string[] {

@@ -154,6 +154,26 @@ describe('with a primary that does not do what it should', () => {
     expect([reply.headers['x-hop'], reply.headers['x-kept']]).toEqual([undefined, 'yes'])
   })
 
+  const inside = 'POST /inside HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n'
+  test.each([
+    ['in chunks', `Transfer-Encoding: chunked\r\n\r\n${inside.length.toString(16)}\r\n${inside}\r\n0\r\n\r\n`],
+    ['of a length that is of this connection only', `Connection: close, Content-Length\r\nContent-Length: ${inside.length}\r\n\r\n${inside}`],
+  ])('no method makes a second request of a body %s', async (_, rest) => {
+    const seen: (string | undefined)[] = []
+    const note = ({ method, url: path }: IncomingMessage): void => { if (path?.startsWith('/+') === false) seen.push(`${method} ${path}`) }
+    answers.on('request', note)
+    for (const method of ['DELETE', 'PUT', 'TRACE', 'PROPFIND']) {
+      const socket = connect(Number(new URL(relaying.url).port), '127.0.0.1')
+      socket.write(`${method} /outside HTTP/1.1\r\nHost: x\r\n${rest}`)
+      let text = ''
+      await new Promise<void>((resolve) => socket.on('data', (piece: Buffer) => { if ((text += piece.toString()).includes('"method"')) resolve() }))
+      socket.destroy()
+      expect(text).toContain(createHash('sha256').update(inside).digest('hex'))
+    }
+    answers.off('request', note)
+    expect(seen).toEqual(['DELETE /outside', 'PUT /outside', 'TRACE /outside', 'PROPFIND /outside'])
+  })
+
   test.each([
     ['/hangs-up', 502, /went away before it answered; whether it made the change is not known/],
     ['/early', 413, /large/],
