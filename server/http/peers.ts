@@ -12,6 +12,8 @@ export interface TrustedProxies {
    * peer. Empty when the connection is gone.
    */
   clientAddress(request: IncomingMessage): string
+  /** Where the client of a replica, which relays its request, sees the server; undefined for all other requests. */
+  relayedUrl(request: IncomingMessage): string | undefined
 }
 
 /** Each of `proxies` is an address, a network (`10.0.0.0/8`) or `loopback`; anything else is refused as `invalid`. */
@@ -33,6 +35,7 @@ export function trustProxies(proxies: readonly string[]): TrustedProxies {
       }
       return client
     },
+    relayedUrl: () => undefined,
   }
 }
 

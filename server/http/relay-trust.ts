@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
 import type { NodeTokens } from '#server/auth/node-token.js'
-import { CLIENT_ADDRESS_HEADER, RELAY_HEADER } from '#server/replication/write-relay.js'
+import { CLIENT_ADDRESS_HEADER, CLIENT_OUTSIDE_URL_HEADER, RELAY_HEADER } from '#server/replication/write-relay.js'
 import type { TrustedProxies } from './peers.js'
 import { REPLICA_HEADER } from './replica-access.js'
 
@@ -17,6 +17,10 @@ export function trustReplicas(proxies: TrustedProxies, nodeTokens: NodeTokens): 
       const stated = request.headers[CLIENT_ADDRESS_HEADER.toLowerCase()]
       if (typeof stated === 'string' && isIP(stated) !== 0 && isRelayed(request, nodeTokens)) return stated
       return proxies.clientAddress(request)
+    },
+    relayedUrl: (request) => {
+      const stated = request.headers[CLIENT_OUTSIDE_URL_HEADER.toLowerCase()]
+      return typeof stated === 'string' && isRelayed(request, nodeTokens) ? stated : undefined
     },
   }
 }

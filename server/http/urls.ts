@@ -12,7 +12,7 @@ export interface OutsideConfig {
 export interface OutsideUrl {
   /** In front of every absolute URL: scheme, host, port and sub-path; no slash at the end. */
   readonly base: string
-  /** The sub-path: empty, or `/devpi`. */
+  /** The sub-path that requests may have here: empty, or `/devpi`. It is the end of `base`, unless a replica relays the request. */
   readonly prefix: string
 }
 
@@ -23,17 +23,25 @@ export interface OutsideUrl {
  * 3. `X-Forwarded-Proto`, `-Host` and `-Prefix`, from a trusted proxy, the missing ones as in 4;
  * 4. scheme of the connection and `Host`.
  *
+ * For a request that a replica relays, URLs begin with what its client sees; the sub-path is the one of this server,
+ * as the replica took off its own.
+ *
  * Headers of peers that are not trusted are passed over: they would put links to anywhere on the page of somebody else.
  * What is chosen and is no URL is refused as `invalid`, at once if it is the option.
  */
 export function outsideUrls(config: OutsideConfig): (request: IncomingMessage) => OutsideUrl {
   const { proxies } = config
   const configured = config.outsideUrl ? parseOutsideUrl(config.outsideUrl, '--outside-url') : undefined
-  return (request) => {
+  const ownUrl = (request: IncomingMessage): OutsideUrl => {
     const stated = headerText(request, 'x-outside-url')
     if (stated && proxies.trusts(request)) return parseOutsideUrl(stated, 'X-Outside-URL')
     if (configured !== undefined) return configured
     return isForwarded(request) && proxies.trusts(request) ? forwardedUrl(request) : connectionUrl(request)
+  }
+  return (request) => {
+    const own = ownUrl(request)
+    const relayed = proxies.relayedUrl(request)
+    return relayed === undefined ? own : { base: parseOutsideUrl(relayed, 'the address of the replica').base, prefix: own.prefix }
   }
 }
 

@@ -9,6 +9,8 @@ import { EPOCH_HEADER, HISTORY_HEADER, PRIMARY_URL_HEADER } from './epoch-claim.
 export const RELAY_HEADER = 'X-DEVPI-RELAY'
 /** Of the client, as the node that relays sees it. */
 export const CLIENT_ADDRESS_HEADER = 'X-DEVPI-CLIENT-ADDRESS'
+/** What stands in front of links for that client. Not `X-Outside-Url`, which proxies before the primary set for their own clients. */
+export const CLIENT_OUTSIDE_URL_HEADER = 'X-DEVPI-CLIENT-OUTSIDE-URL'
 
 export interface WriteRelayOptions {
   /** Address of the primary. */
@@ -35,7 +37,7 @@ const MOST_SOCKETS = 256
 
 /** How the client is known here. */
 export interface RelayedClient {
-  /** The path and query that it asked for. */
+  /** The path and query that it asked for, without the sub-path of this node. */
   readonly path: string
   readonly address: string
   /** What stands in front of the links that it gets. */
@@ -100,7 +102,7 @@ export class WriteRelay implements Disposable {
       'X-DEVPI-REPLICA-UUID': node,
       [RELAY_HEADER]: token,
       [CLIENT_ADDRESS_HEADER]: client.address,
-      'X-Outside-Url': client.outsideUrl,
+      [CLIENT_OUTSIDE_URL_HEADER]: client.outsideUrl,
     }
     const options = {
       host: primary.hostname.replace(/^\[(.*)\]$/, '$1'),
@@ -203,7 +205,7 @@ const NOT_PASSED_ON: ReadonlySet<string> = new Set([
 ])
 const NOT_SENT: ReadonlySet<string> = new Set([
   ...NOT_PASSED_ON, 'host', 'expect', 'x-outside-url', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-forwarded-prefix', 'x-real-ip', 'forwarded',
-  RELAY_HEADER.toLowerCase(), CLIENT_ADDRESS_HEADER.toLowerCase(), 'x-devpi-replica-uuid',
+  RELAY_HEADER.toLowerCase(), CLIENT_ADDRESS_HEADER.toLowerCase(), CLIENT_OUTSIDE_URL_HEADER.toLowerCase(), 'x-devpi-replica-uuid',
   EPOCH_HEADER.toLowerCase(), HISTORY_HEADER.toLowerCase(), PRIMARY_URL_HEADER.toLowerCase(), // of a node, and believed beside its token
 ])
 /** Which node answers, and its epoch, is said by this one. */

@@ -41,6 +41,12 @@ test.each<Row>([
   expect(outside(fakeRequest({ headers, remoteAddress })).base).toBe(base)
 })
 
+test('what a replica relays has URLs of its client, and the sub-path of this server', () => {
+  const relayed = { ...proxies, relayedUrl: () => 'https://replica.example/packages' }
+  const outside = outsideUrls({ outsideUrl: 'https://pkg.example/devpi', proxies: relayed })
+  expect(outside(fakeRequest())).toEqual({ base: 'https://replica.example/packages', prefix: '/devpi' })
+})
+
 test('a connection with TLS is https', () => {
   const request = fakeRequest({ headers: { host: 'pkg.example' }, encrypted: true })
   expect(outsideUrls({ proxies })(request)).toEqual({ base: 'https://pkg.example', prefix: '' })

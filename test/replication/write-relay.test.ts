@@ -101,6 +101,27 @@ test('what a client says of where it comes from is not believed', async () => {
   }
 })
 
+test.each([
+  ['of the replica alone', '', '/devpi'],
+  ['of the primary alone', '/devpi', ''],
+  ['of both', '/devpi', '/devpi'],
+])('a user with the name of the sub-path %s is not left out', async (_, ofPrimary, ofReplica) => {
+  await using above = await startServer({ config: { outsideUrl: `http://pkg.example${ofPrimary}` } })
+  await using below = await startReplica(above, { config: { outsideUrl: `http://replica.example${ofReplica}` } }, `${above.url}${ofPrimary}`)
+  await caughtUp(below, above)
+  const { auth } = await above.root()
+  const asRoot = (path: string, method: string, body?: string): Promise<Response> => below.fetch(path, { method, headers: { ...JSON_HEADERS, 'X-Devpi-Auth': auth }, ...(body !== undefined && { body }) })
+  for (const user of ['devpi', 'dev']) {
+    expect((await asRoot(`${ofReplica}/${user}`, 'PUT', '{"password": "a secret"}')).status).toBe(201)
+    expect((await asRoot(`${ofReplica}/${user}/dev`, 'PUT', '{}')).status).toBe(200)
+  }
+  expect((await asRoot(`${ofReplica}/devpi/dev`, 'DELETE')).status).toBe(201)
+  expect((await above.fetch(`${ofPrimary}/dev`, { headers: JSON_HEADERS })).status).toBe(200)
+  expect((await above.fetch(`${ofPrimary}/devpi/dev`, { headers: JSON_HEADERS })).status).toBe(404)
+  const reply = await asRoot(`${ofReplica}/dev/dev/+api`, 'POST')
+  expect(await reply.text()).toContain(`"http://replica.example${ofReplica}/dev/dev/`)
+})
+
 test('guesses of one client at a replica are not counted as those of another', async () => {
   const guess = (address: string): Promise<number> =>
     fetch(`${trusting.url}/+login`, { method: 'POST', headers: { 'X-Forwarded-For': address }, body: JSON.stringify({ user: 'ada', password: `wrong ${Math.random()}` }) }).then(({ status }) => status)
@@ -152,6 +173,20 @@ describe('with a primary that does not do what it should', () => {
     expect([seen.headers['x-real-ip'], seen.headers['expect']]).toEqual([undefined, undefined])
     expect(seen.headers['x-devpi-relay']).toMatch(/^dn1\./)
     expect([reply.headers['x-hop'], reply.headers['x-kept']]).toEqual([undefined, 'yes'])
+  })
+
+  test.each([
+    'http://other.example/x', '/../x', '/devpi/..', '/%2E%2e/x', '/a/./x', '/..%2fx', '/..%5Cx', '/a\\..\\x?y',
+  ])('nothing goes to %s, where another server may be', async (path) => {
+    const seen: (string | undefined)[] = []
+    const note = (req: IncomingMessage): void => { if (req.method === 'POST') seen.push(req.url) }
+    answers.on('request', note)
+    const sent = httpRequest(relaying.url, { method: 'POST', path })
+    sent.end()
+    const [reply] = (await once(sent, 'response')) as [IncomingMessage]
+    reply.resume()
+    answers.off('request', note)
+    expect([reply.statusCode, seen]).toEqual([400, []])
   })
 
   const inside = 'POST /inside HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n'
