@@ -12,7 +12,7 @@ import { TargetHosts } from '#server/upstream/target-hosts.js'
 import type { ServerConfig } from './config.js'
 import type { Logger } from './logger.js'
 
-/** Until the primary answers a question about its vault. */
+/** Until the primary answers a question about its vault, and between two pieces of the answer. */
 const REPLY_TIMEOUT_MS = 25_000
 
 /** What of a server is otherwise on a replica: it follows, and makes nothing by itself. */
@@ -44,10 +44,11 @@ export function followPrimary(input: {
     report: (event) => { note(logger, primaryUrl, event) },
     ...(times && { times }),
   })
-  const connection = new PrimaryConnection({ url: primaryUrl, node: storage.nodeId, tokens, replyTimeoutMs: REPLY_TIMEOUT_MS })
+  const silenceMs = times?.silenceMs ?? REPLY_TIMEOUT_MS
+  const connection = new PrimaryConnection({ url: primaryUrl, node: storage.nodeId, tokens, replyTimeoutMs: silenceMs })
   const vault = new VaultFollower({
     storage,
-    fetch: (since, signal) => fetchSecrets(connection, since, signal),
+    fetch: (since, signal) => fetchSecrets(connection, since, { signal, silenceMs }),
     onFault: (error) => { logger.warn({ primary: primaryUrl, reason: error.message }, 'the secrets of the primary could not be fetched; it is tried again') },
   })
   const primary = new URL(primaryUrl)

@@ -216,7 +216,9 @@ export class Follower implements AsyncDisposable {
     if (reply.statusCode === 409 && theirs !== undefined && /^[0-9a-f]{64}$/.test(theirs)) {
       throw new NotFollowable(`the primary has another history: at serial ${serial} its digest is ${theirs}, here it is ${digestHex(digest)}`)
     }
-    if (reply.statusCode === 400 && this.primaryUuid !== '') throw new NotFollowable(refusal.message)
+    const answers = headerOf(reply, 'x-devpi-primary-uuid') ?? ''
+    // Any proxy in between may find fault with a request, and that passes.
+    if (reply.statusCode === 400 && this.primaryUuid !== '' && isUuid(answers) && answers !== this.primaryUuid) throw new NotFollowable(refusal.message)
     throw refusal
   }
 
@@ -225,7 +227,7 @@ export class Follower implements AsyncDisposable {
     const { storage, now, report } = this.#options
     const primaryUuid = headerOf(reply, 'x-devpi-primary-uuid') ?? ''
     const isFeed = reply.headers['content-type'] === CHANGELOG_TYPE
-    if (!isFeed || (primaryUuid !== '' && !/^[0-9a-f]{32}$/.test(primaryUuid))) throw new Error('what answers is no server of this kind')
+    if (!isFeed || (primaryUuid !== '' && !isUuid(primaryUuid))) throw new Error('what answers is no server of this kind')
     if (headerOf(reply, 'x-devpi-uuid') === storage.nodeId) throw new NotFollowable('the primary has the uuid of this server: it is the same one, or a copy')
     if (primaryUuid === '') throw new Error('it is a replica that has not reached its own primary yet')
     if (this.primaryUuid === '') {
@@ -235,8 +237,9 @@ export class Follower implements AsyncDisposable {
     // One that was promoted says so in the log; that it continues the one here has been looked at before it sent anything.
     const isPromoted = (epochIn(reply.headers) ?? 0) > storage.head.epoch
     if (primaryUuid !== this.primaryUuid && !isPromoted) throw new NotFollowable(`what answers follows primary ${primaryUuid}, not ${this.primaryUuid}`)
-    const announced = parseSerial(headerOf(reply, 'x-devpi-serial') ?? '')
-    if (announced !== undefined) this.#heard(announced)
+    const announced = parseSerial(headerOf(reply, 'x-devpi-serial') ?? '') ?? storage.head.serial
+    if (announced < this.#primarySerial) this.#primarySerial = NO_SERIAL // it was set back, or what was heard before was wrong
+    this.#heard(announced)
     this.#updatedMs = now()
     if (this.#state !== 'following') report({ kind: 'following', from: nextSerial(storage.head.serial), primaryUuid })
     this.#state = 'following'
@@ -281,6 +284,10 @@ export class Follower implements AsyncDisposable {
 function headerOf(reply: IncomingMessage, name: string): string | undefined {
   const value = reply.headers[name]
   return typeof value === 'string' ? value : undefined
+}
+
+function isUuid(text: string): boolean {
+  return /^[0-9a-f]{32}$/.test(text)
 }
 
 function sentenceOf(error: unknown): string {

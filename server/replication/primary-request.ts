@@ -68,15 +68,15 @@ export class PrimaryConnection implements Disposable {
 }
 
 /** Why a request was refused, in the words of whoever refused it, fit for a line of the log. Reads no more than a little of the body. */
-export async function refusalIn(reply: IncomingMessage): Promise<Refusal> {
-  const text = await firstBytes(reply)
+export async function refusalIn(reply: IncomingMessage, pieces = reply as AsyncIterable<Buffer>): Promise<Refusal> {
+  const text = await firstBytes(pieces)
   const said = messageIn(text)
   return new Refusal('upstream-failed', `it answers ${reply.statusCode ?? 0}${said === undefined ? '' : `: ${said}`}`)
 }
 
 /** The body of a small reply as JSON; undefined for what is none. */
 export async function smallJson(reply: IncomingMessage): Promise<unknown> {
-  const text = await firstBytes(reply)
+  const text = await firstBytes(reply as AsyncIterable<Buffer>)
   try {
     return JSON.parse(text)
   } catch {
@@ -84,10 +84,10 @@ export async function smallJson(reply: IncomingMessage): Promise<unknown> {
   }
 }
 
-async function firstBytes(reply: IncomingMessage): Promise<string> {
+async function firstBytes(body: AsyncIterable<Buffer>): Promise<string> {
   const pieces: Buffer[] = []
   let length = 0
-  for await (const piece of reply as AsyncIterable<Buffer>) {
+  for await (const piece of body) {
     pieces.push(piece)
     length += piece.length
     if (length >= MOST_MESSAGE_BYTES) break

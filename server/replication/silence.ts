@@ -21,3 +21,17 @@ export class Silence {
     clearTimeout(this.#timer)
   }
 }
+
+/** The pieces of a reply, which fails when the next one does not come for so long; how long the reader takes does not count. */
+export async function* unlessSilent(reply: IncomingMessage, ms: number): AsyncGenerator<Buffer> {
+  const silence = new Silence(ms, reply)
+  try {
+    for await (const piece of reply as AsyncIterable<Buffer>) {
+      silence.end()
+      yield piece
+      silence.begin()
+    }
+  } finally {
+    silence.end()
+  }
+}

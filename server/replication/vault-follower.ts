@@ -4,6 +4,7 @@ import { nextSerial, type Serial, toSerial } from '#log-format/serial.js'
 import { CommitSignal } from '#server/storage/commit-signal.js'
 import { type PrimaryConnection, refusalIn } from './primary-request.js'
 import { readSecretLines } from './secret-lines.js'
+import { unlessSilent } from './silence.js'
 import type { Storage } from '#server/storage/storage.js'
 import type { SecretsSince } from '#server/storage/vault-changes.js'
 import type { CommittedEntry } from '#server/storage/writer.js'
@@ -26,11 +27,13 @@ const LONGEST_RETRY_MS = 30_000
 /** A change of a secret is recorded with one of these keys, or, as a new password is, with none at all. */
 const BESIDE_SECRETS: ReadonlySet<string> = new Set([keys.user.family, keys.token.family, keys.index.family])
 
-/** Asks the primary for the secrets that entries behind `since` changed. */
-export async function fetchSecrets(primary: PrimaryConnection, since: Serial, signal: AbortSignal): Promise<SecretsSince> {
+/** Asks the primary for the secrets that entries behind `since` changed. What it sends stops when nothing comes for `silenceMs`. */
+export async function fetchSecrets(primary: PrimaryConnection, since: Serial, options: { readonly signal: AbortSignal; readonly silenceMs: number }): Promise<SecretsSince> {
+  const { signal, silenceMs } = options
   const reply = await primary.get(since < 0 ? '/+vault' : `/+vault?since=${since}`, { Accept: 'application/x-ndjson, application/json' }, signal)
-  if (reply.statusCode !== 200) throw await refusalIn(reply)
-  return readSecretLines(reply as AsyncIterable<Buffer>)
+  const pieces = unlessSilent(reply, silenceMs)
+  if (reply.statusCode !== 200) throw await refusalIn(reply, pieces)
+  return readSecretLines(pieces)
 }
 
 /** Keeps the vault of a replica that of its primary: asks for secrets when an entry may have changed some. */
