@@ -2,9 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { CHANGELOG_TYPE } from '#log-format/framing.js'
 import { Refusal } from '#log-format/api/refusal.js'
 import { parseSerial, type Serial } from '#log-format/serial.js'
-import { epochIn } from '#server/replication/epoch-claim.js'
+import { claimIn, epochClaim } from '#server/replication/epoch-claim.js'
 import type { FeedStart } from '#server/replication/feed.js'
 import type { ReplicaState } from '#server/replication/replica-table.js'
+import { prevails } from '#server/storage/epoch-start.js'
 import { ClientGone } from './client-gone.js'
 import type { Deps } from './deps.js'
 import { setSerial } from './respond.js'
@@ -18,16 +19,18 @@ const MOST_OUTSIDE_URL_CHARACTERS = 500
 
 /** Sends the log to a replica from the serial that it asks for, for as long as the feed's streams last. */
 export async function streamChangelog(deps: Deps, req: IncomingMessage, res: ServerResponse, asked: { readonly node: string; readonly from: Serial }): Promise<void> {
-  const { feed, replicas, node } = deps
+  const { feed, replicas, node, storage } = deps
   const { from } = asked
+  for (const [name, value] of Object.entries(epochClaim(storage))) res.setHeader(name, value) // on a refusal too: it says whether another history is one to come over to
   const parent = parentOf(req)
   // One of an earlier epoch may not know yet who was promoted; that it is the same history says the digest before it.
-  const isEarlier = parent !== undefined && (epochIn(req.headers) ?? Infinity) < deps.storage.head.epoch
-  if (!isEarlier) requireExpectedPrimary(req, node.primaryUuid)
+  const claim = claimIn(req.headers)
+  const isOutdated = parent !== undefined && claim !== undefined && prevails(storage.reign, claim)
+  if (!isOutdated) requireExpectedPrimary(req, node.primaryUuid)
   await feed.check({ from, parent })
   const state = stateOf(deps, req, from)
   replicas.set(asked.node, state)
-  setSerial(res, deps.storage.head.serial)
+  setSerial(res, storage.head.serial)
   res.writeHead(200, {
     'Content-Type': CHANGELOG_TYPE,
     'Cache-Control': 'no-store',

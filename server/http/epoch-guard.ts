@@ -1,7 +1,8 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { NodeTokens } from '#server/auth/node-token.js'
-import { claimIn, heedEpoch } from '#server/replication/epoch-claim.js'
+import { claimIn, type EpochClaim, heedEpoch } from '#server/replication/epoch-claim.js'
 import { RELAY_HEADER } from '#server/replication/write-relay.js'
+import { prevails } from '#server/storage/epoch-start.js'
 import type { Storage } from '#server/storage/storage.js'
 import { REPLICA_HEADER } from './replica-access.js'
 
@@ -18,11 +19,17 @@ export interface EpochGuard {
  * which any client can send, does nothing.
  */
 export async function meetEpoch({ storage, nodeTokens, onFenced }: EpochGuard, { headers }: IncomingMessage): Promise<void> {
-  const claim = claimIn(headers)
-  if (claim === undefined || storage.isReplica || claim.epoch <= storage.head.epoch) return
   const relayed = headers[RELAY_HEADER.toLowerCase()]
+  const claim = claimOf(headers, relayed !== undefined)
+  if (claim === undefined || storage.isReplica || !prevails(claim, storage.reign)) return
   const token = typeof relayed === 'string' ? relayed : /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
   const subject = token === undefined ? undefined : nodeTokens.read(token)
   if (typeof subject !== 'object' || subject.node !== headers[REPLICA_HEADER.toLowerCase()]) return
   if (await heedEpoch(storage, subject.node, claim)) onFenced()
+}
+
+/** What a node of an earlier release relays may have a header of its client in it that says how an epoch began; the node says it itself where it follows. */
+function claimOf(headers: IncomingHttpHeaders, isRelayed: boolean): EpochClaim | undefined {
+  const claim = claimIn(headers)
+  return claim !== undefined && isRelayed ? { ...claim, start: undefined } : claim
 }

@@ -6,9 +6,10 @@ import { readEntry } from '#log-format/codec.js'
 import { NO_SERIAL, nextSerial, type Serial, toSerial } from '#log-format/serial.js'
 import type { NodeTokens } from '#server/auth/node-token.js'
 import { PARTED_FACT } from '#server/replication/follower.js'
-import { epochIn } from '#server/replication/epoch-claim.js'
+import { claimIn, type EpochClaim } from '#server/replication/epoch-claim.js'
 import { namedBlobs } from '#server/replication/named-blobs.js'
 import { PrimaryConnection, refusalIn } from '#server/replication/primary-request.js'
+import { prevails, type Reign } from '#server/storage/epoch-start.js'
 import { FolderSync } from '#server/storage/folder-sync.js'
 import { PRIMARY_UUID_FACT } from '#server/storage/rows.js'
 import { entryLine, readSetAside, SET_ASIDE_FACT, SET_ASIDE_FOLDER, setEntriesAside } from '#server/storage/set-aside.js'
@@ -22,7 +23,7 @@ const REPLY_TIMEOUT_MS = 25_000
  * Makes a log one that a promoted primary continues: what it has beyond the
  * newest entry that both have is put aside, with its files, and told of entry by entry.
  * Nothing is merged. The storage is to be closed and opened anew after it. Refuses `conflict` another
- * history, and a primary that nobody promoted since.
+ * history, and a primary that nobody promoted since, or that is itself the one to give way.
  */
 export async function rejoin(input: {
   readonly storage: Storage
@@ -68,7 +69,7 @@ async function newestCommon(storage: Storage, primary: PrimaryConnection, url: s
     else different = ask
     ask = Math.floor((same + different) / 2)
   }
-  if (same === NO_SERIAL) throw new Refusal('conflict', `the server at ${url} has another history than this serverdir, from its first entry on; nothing was changed, choose a new --serverdir for a replica of it`)
+  if (same === NO_SERIAL) throw otherHistory(url)
   return toSerial(same)
 }
 
@@ -78,13 +79,24 @@ async function hasSame(storage: Storage, primary: PrimaryConnection, serial: Ser
     .head(`/+changelog/${nextSerial(serial)}-`, { Accept: '*/*', 'X-DEVPI-PARENT': await digestAt(storage, serial) }, AbortSignal.timeout(REPLY_TIMEOUT_MS))
     .catch((error: unknown) => { throw new Refusal('not-available', `the server at ${url} cannot be asked what of the entries of this serverdir it has, so nothing was changed; start again when it is there`, { cause: error }) })
   const { statusCode } = reply
-  const epoch = epochIn(reply.headers)
   if (statusCode !== 200 && statusCode !== 404 && statusCode !== 409) throw await refusalIn(reply)
   reply.resume()
-  if (epoch === undefined || epoch <= storage.head.epoch) {
-    throw new Refusal('conflict', `this serverdir has a history of its own, of epoch ${storage.head.epoch}, and the server at ${url} was not promoted since: it is of epoch ${epoch ?? 'none'}; nothing was changed, choose a new --serverdir for a replica of it`)
-  }
+  requirePrevailing(claimIn(reply.headers), storage.reign, url)
   return statusCode === 200
+}
+
+/** Refuses `conflict` a primary that has to give way itself, or that nobody promoted. */
+function requirePrevailing(claim: EpochClaim | undefined, own: Reign, url: string): void {
+  if (claim !== undefined && prevails(claim, own)) return
+  if (claim?.epoch === own.epoch && prevails(own, claim)) {
+    throw new Refusal('conflict', `the server at ${url} was promoted to epoch ${own.epoch} as the log of this serverdir was, and this one prevails; nothing was changed: start this one as the primary, and that one as its replica`)
+  }
+  if (claim !== undefined && claim.epoch > own.epoch) throw otherHistory(url) // nothing else keeps a later epoch from prevailing
+  throw new Refusal('conflict', `this serverdir has a history of its own, of epoch ${own.epoch}, and the server at ${url} was not promoted since: it is of epoch ${claim?.epoch ?? 'none'}; nothing was changed, choose a new --serverdir for a replica of it`)
+}
+
+function otherHistory(url: string): Refusal {
+  return new Refusal('conflict', `the server at ${url} has another history than this serverdir, from its first entry on; nothing was changed, choose a new --serverdir for a replica of it`)
 }
 
 async function digestAt(storage: Storage, serial: Serial): Promise<string> {

@@ -130,7 +130,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   const streams = new ChangeStreams()
   const feed = new Feed({ storage, now, ...surroundings.feed })
   const replicas = new ReplicaTable()
-  const onFenced = (): void => { logger.error(storage.fence ?? {}, storage.fence && fenceSentence(storage.fence)) }
+  const onFenced = (): void => { logger.error(storage.fence ?? {}, storage.fence && fenceSentence(storage.fence, storage.head.epoch)) }
   const peers = stack.use(new PeerWatch({ storage, tokens, peers: () => knownPeers({ storage, config, replicas }), outsideUrl: config.outsideUrl, onFenced, ...surroundings.peers }))
   let swept: SweepCounts | undefined
   const address = { port: config.port }

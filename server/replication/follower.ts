@@ -6,8 +6,9 @@ import { CHANGELOG_TYPE, FrameReader } from '#log-format/framing.js'
 import { NO_SERIAL, nextSerial, parseSerial, type Serial } from '#log-format/serial.js'
 import type { NodeTokens } from '#server/auth/node-token.js'
 import { PRIMARY_UUID_FACT } from '#server/storage/rows.js'
+import { prevails } from '#server/storage/epoch-start.js'
 import type { Storage } from '#server/storage/storage.js'
-import { epochClaim, epochIn } from './epoch-claim.js'
+import { claimIn, epochClaim, epochIn } from './epoch-claim.js'
 import { ImportQueue } from './import-queue.js'
 import { PrimaryConnection, refusalIn } from './primary-request.js'
 import { Silence } from './silence.js'
@@ -205,11 +206,12 @@ export class Follower implements AsyncDisposable {
   /** Throws why the primary sends nothing. */
   async #explain(reply: IncomingMessage): Promise<never> {
     const { storage } = this.#options
-    const { serial, digest, epoch } = storage.head
-    const isPromoted = (epochIn(reply.headers) ?? 0) > epoch
+    const { serial, digest } = storage.head
+    const claim = claimIn(reply.headers)
     const theirs = headerOf(reply, 'x-devpi-parent')
     const refusal = await refusalIn(reply)
-    if (isPromoted && (reply.statusCode === 404 || reply.statusCode === 409)) {
+    if (claim !== undefined && prevails(storage.reign, claim)) throw refusal // it has to come over to the promoted one itself, and may do so
+    if (claim !== undefined && prevails(claim, storage.reign) && (reply.statusCode === 404 || reply.statusCode === 409)) {
       await storage.setFact(PARTED_FACT, 'yes')
       throw new NotFollowable(`the primary was promoted without the newest entries that are here, up to serial ${serial}; a restart puts them aside and follows`)
     }

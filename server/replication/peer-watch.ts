@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { NodeTokens } from '#server/auth/node-token.js'
+import { parseEpochStart } from '#server/storage/epoch-start.js'
 import type { Storage } from '#server/storage/storage.js'
 import { type EpochClaim, epochClaim, heedEpoch, plainUrl, PRIMARY_URL_HEADER } from './epoch-claim.js'
 import { PrimaryConnection, smallJson } from './primary-request.js'
@@ -74,6 +75,8 @@ export class PeerWatch implements AsyncDisposable {
 export interface EpochReply {
   readonly uuid: string
   readonly epoch: number
+  /** How it began, see `epochStartText`; null in the first epoch, absent from releases that do not say it. */
+  readonly start: string | null
   readonly history: string
   readonly url: string | null
   readonly proof: string
@@ -81,11 +84,12 @@ export interface EpochReply {
 
 function parseEpochReply(found: unknown, tokens: NodeTokens): { readonly node: string; readonly claim: EpochClaim } | undefined {
   if (typeof found !== 'object' || found === null) return undefined
-  const { uuid, epoch, history, url, proof }: { readonly [K in keyof EpochReply]?: unknown } = found
+  const { uuid, epoch, start: began, history, url, proof }: { readonly [K in keyof EpochReply]?: unknown } = found
   if (typeof uuid !== 'string' || typeof history !== 'string' || typeof proof !== 'string') return undefined
   if (typeof epoch !== 'number' || !Number.isSafeInteger(epoch) || epoch < 0) return undefined
   const subject = tokens.read(proof)
   if (typeof subject !== 'object' || subject.node !== uuid) return undefined
   const shown = plainUrl(url)
-  return { node: uuid, claim: { epoch, history, ...(shown !== undefined && { url: shown }) } }
+  const start = parseEpochStart(began)
+  return { node: uuid, claim: { epoch, ...(start !== undefined && { start }), history, ...(shown !== undefined && { url: shown }) } }
 }

@@ -3,7 +3,7 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { pipeline } from 'node:stream/promises'
 import { Refusal } from '#log-format/api/refusal.js'
 import { parseSerial, type Serial } from '#log-format/serial.js'
-import { EPOCH_HEADER, HISTORY_HEADER, PRIMARY_URL_HEADER } from './epoch-claim.js'
+import { EPOCH_HEADER, EPOCH_START_HEADER, HISTORY_HEADER, PRIMARY_URL_HEADER } from './epoch-claim.js'
 
 /** Names the node that relays a request, with a token of the shared secret beside the credentials of the client. */
 export const RELAY_HEADER = 'X-DEVPI-RELAY'
@@ -206,7 +206,7 @@ const NOT_PASSED_ON: ReadonlySet<string> = new Set([
 const NOT_SENT: ReadonlySet<string> = new Set([
   ...NOT_PASSED_ON, 'host', 'expect', 'x-outside-url', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-forwarded-prefix', 'x-real-ip', 'forwarded',
   RELAY_HEADER.toLowerCase(), CLIENT_ADDRESS_HEADER.toLowerCase(), CLIENT_OUTSIDE_URL_HEADER.toLowerCase(), 'x-devpi-replica-uuid',
-  EPOCH_HEADER.toLowerCase(), HISTORY_HEADER.toLowerCase(), PRIMARY_URL_HEADER.toLowerCase(), // of a node, and believed beside its token
+  EPOCH_HEADER.toLowerCase(), EPOCH_START_HEADER.toLowerCase(), HISTORY_HEADER.toLowerCase(), PRIMARY_URL_HEADER.toLowerCase(), // of a node, and believed beside its token
 ])
 /** Which node answers, and its epoch, is said by this one. */
 const NOT_KEPT: ReadonlySet<string> = new Set([...NOT_PASSED_ON, 'x-devpi-uuid', EPOCH_HEADER.toLowerCase()])

@@ -1,5 +1,5 @@
 import { type ChainHead, digestHex, EMPTY_CHAIN, entryDigest } from '#log-format/chain.js'
-import { decodeEntry } from '#log-format/codec.js'
+import { decodeEntry, readEntry } from '#log-format/codec.js'
 import { ChainError } from '#log-format/errors.js'
 import { NO_SERIAL, nextSerial, type Serial } from '#log-format/serial.js'
 import type { Database } from './database.js'
@@ -50,6 +50,18 @@ export class Changelog implements EntryStore {
       yield rows.map(([row, bytes]) => ({ serial: serialOfEntryRow(row), bytes }))
     }
   }
+}
+
+/** The bytes of one entry. Throws where there is none. */
+export function entryAt(db: Database, serial: Serial): Uint8Array {
+  const bytes = db.get(entryRow(serial))
+  if (bytes === undefined) throw new Error(`the log has no entry ${serial}`)
+  return bytes
+}
+
+export function digestAt(db: Database, serial: Serial): Uint8Array {
+  const bytes = entryAt(db, serial)
+  return entryDigest(readEntry(bytes).parent, bytes)
 }
 
 function headOf(bytes: Uint8Array): ChainHead {

@@ -1,6 +1,6 @@
-import { entryDigest } from '#log-format/chain.js'
-import { packValue, readEntry, unpackValue } from '#log-format/codec.js'
+import { packValue, unpackValue } from '#log-format/codec.js'
 import { nextSerial, type Serial } from '#log-format/serial.js'
+import { digestAt } from './changelog.js'
 import type { Database, RowOperation } from './database.js'
 import type { EntryStore } from './entry-store.js'
 import { FENCE_FACT } from './promotion.js'
@@ -34,10 +34,4 @@ export async function cutLogBack(db: Database, entries: EntryStore, common: Seri
     ],
     { sync: true },
   )
-}
-
-function digestAt(db: Database, serial: Serial): Uint8Array {
-  const bytes = db.get(entryRow(serial))
-  if (bytes === undefined) throw new Error(`the log has no entry ${serial}`)
-  return entryDigest(readEntry(bytes).parent, bytes)
 }

@@ -1,6 +1,6 @@
 import { mkdir, open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import { entryDigest } from '#log-format/chain.js'
+import { digestHex, entryDigest } from '#log-format/chain.js'
 import { readEntry } from '#log-format/codec.js'
 import type { Entry } from '#log-format/entry.js'
 import { frameHeader } from '#log-format/framing.js'
@@ -14,6 +14,9 @@ export const SET_ASIDE_FOLDER = 'set-aside'
 
 /** Name of the fact that lists what was put aside, as JSON. */
 export const SET_ASIDE_FACT = 'set-aside'
+
+/** Digits of the digest in the name of a file. */
+const NAME_DIGITS = 8
 
 export interface SetAside {
   /** Name of the file of frames in the folder; the same with `.txt` is for people. */
@@ -43,11 +46,11 @@ export async function setEntriesAside(input: {
   readonly onEntry: (entry: Entry, bytes: Uint8Array) => void | Promise<void>
 }): Promise<SetAside> {
   const { serverDir, entries, common, onEntry } = input
-  const { serial: to, epoch } = entries.head
+  const { serial: to, epoch, digest } = entries.head
   const from = nextSerial(common)
   const folder = join(serverDir, SET_ASIDE_FOLDER)
   await mkdir(folder, { recursive: true, mode: 0o700 })
-  const name = `${epoch}-${from}-${to}`
+  const name = `${epoch}-${from}-${to}-${digestHex(digest).slice(0, NAME_DIGITS)}` // of one epoch there may be several histories
   await using frames = await newFile(join(folder, `${name}.log`))
   await using list = await newFile(join(folder, `${name}.txt`))
   for await (const stored of entries.read(from)) {

@@ -14,6 +14,7 @@ import { DiskRoom, freeBytesOf } from './disk-room.js'
 import type { EntryStore } from './entry-store.js'
 import { Importer } from './importer.js'
 import { cutLogBack } from './cut-back.js'
+import { findEpochStart, type Reign } from './epoch-start.js'
 import { Keyspace } from './keyspace.js'
 import { dropUnfinishedSnapshot } from './load-snapshot.js'
 import type { Projection } from './projection.js'
@@ -66,6 +67,7 @@ export class Storage implements AsyncDisposable {
   readonly #logBytesAtOpen: number
   #closing = false
   #history = ''
+  #reign: Reign | undefined
 
   private constructor(db: Database, entries: Changelog, logBytes: number, source: EntrySource, options: StorageOptions) {
     this.#db = db
@@ -120,6 +122,13 @@ export class Storage implements AsyncDisposable {
     return this.entries.head
   }
 
+  /** The epoch of the head, how it began, and of which history. */
+  get reign(): Reign {
+    const { epoch } = this.head
+    if (this.#reign?.epoch !== epoch || this.#reign.history === '') this.#reign = { epoch, start: findEpochStart(this.#db, this.head), history: this.history }
+    return this.#reign
+  }
+
   /** Batches synced, entries in them and their bytes since the start. Entries by batches is what group commit gains. */
   get writeCounts(): { readonly batches: number; readonly entries: number; readonly bytes: number } {
     return this.#source.counts
@@ -152,7 +161,7 @@ export class Storage implements AsyncDisposable {
    */
   transact<T>(origin: Origin, turn: (tx: Transaction) => Promise<T>): Promise<Committed<T>> {
     if (this.#closing) return Promise.reject(new Refusal('not-available', 'the server is shutting down'))
-    if (this.#fence !== undefined) return Promise.reject(new Refusal('not-available', fenceSentence(this.#fence)))
+    if (this.#fence !== undefined) return Promise.reject(new Refusal('not-available', fenceSentence(this.#fence, this.head.epoch)))
     if (this.#source instanceof Importer) return Promise.reject(new Refusal('not-available', 'this server is a replica, and changes are made at its primary'))
     return this.#source.transact(origin, turn)
   }

@@ -208,7 +208,7 @@ test('a primary that comes back hears from its peers, before it can be changed, 
   expect(put).toHaveLength(2)
   expect(put[0]).toContain(`created index ada/lost`)
   const folder = join(primary.serverDir, 'set-aside')
-  const name = `0-${first}-${lost.serial}`
+  const name = `0-${first}-${lost.serial}-${digestHex(lost.digest).slice(0, 8)}`
   expect((await readdir(folder)).sort()).toEqual([`${name}.log`, `${name}.txt`, 'files'])
   expect(await readFile(join(folder, `${name}.txt`), 'utf8')).toMatch(/created index ada\/lost\n.*uploaded lost-1\.0-py3-none-any\.whl/)
   const frames = new FrameReader().push(await readFile(join(folder, `${name}.log`)))

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { ChainError } from '#log-format/errors.js'
 import { decodeEntry, encodeEntry } from '#log-format/codec.js'
-import { entryDigest } from '#log-format/chain.js'
+import { digestHex, entryDigest } from '#log-format/chain.js'
 import { FrameReader } from '#log-format/framing.js'
 import { nextSerial, type Serial, toSerial } from '#log-format/serial.js'
 import { PRIMARY_UUID_FACT } from '#server/storage/rows.js'
@@ -93,9 +93,10 @@ test('what is behind a serial is put aside and taken away, as if it had never be
     await store.moveCursor('somebody', toSerial(5))
     const lines: string[] = []
     const aside = await setEntriesAside({ serverDir, entries: store.entries, common: toSerial(2), onEntry: (entry) => void lines.push(`${entryLine(entry)}\n`) })
-    expect(aside).toEqual({ file: '0-3-5.log', from: 3, to: 5 })
-    expect(await readFile(join(serverDir, 'set-aside/0-3-5.txt'), 'utf8')).toBe(lines.join(''))
-    const kept = new FrameReader().push(await readFile(join(serverDir, 'set-aside/0-3-5.log')))
+    const name = `0-3-5-${digestHex(store.head.digest).slice(0, 8)}`
+    expect(aside).toEqual({ file: `${name}.log`, from: 3, to: 5 })
+    expect(await readFile(join(serverDir, `set-aside/${name}.txt`), 'utf8')).toBe(lines.join(''))
+    const kept = new FrameReader().push(await readFile(join(serverDir, `set-aside/${name}.log`)))
     expect(kept.map(({ bytes }) => Buffer.from(bytes))).toEqual((await framesOf(made, toSerial(3))).map(({ bytes }) => Buffer.from(bytes)))
     await store.cutBack(toSerial(2), { role: 'replica' })
     await store[Symbol.asyncDispose]()

@@ -1,5 +1,6 @@
 import { Router } from 'express'
 import type { EpochReply } from '#server/replication/peer-watch.js'
+import { epochStartText } from '#server/storage/epoch-start.js'
 import type { Deps } from '../deps.js'
 import { mount } from '../methods.js'
 import { replicasOnly } from '../replica-access.js'
@@ -11,10 +12,12 @@ export function epochRoutes(deps: Deps): Router {
   const answer = (): EpochReply => {
     const { storage, nodeTokens, node, facts, follower } = deps
     const { outsideUrl } = facts()
+    const { epoch, start, history = '' } = storage.reign
     return {
       uuid: node.uuid,
-      epoch: storage.head.epoch,
-      history: storage.history,
+      epoch,
+      start: start === undefined ? null : epochStartText(start),
+      history,
       url: follower === undefined && storage.fence === undefined ? (outsideUrl ?? null) : null,
       proof: nodeTokens.issue(node.uuid),
     }

@@ -39,7 +39,7 @@ function statusJson(deps: Deps): StatusJson {
     serial,
     digest: digestHex(digest),
     epoch,
-    ...(fence !== undefined && { fenced: fenceSentence(fence) }),
+    ...(fence !== undefined && { fenced: fenceSentence(fence, epoch) }),
     'last-commit-timestamp': time / 1000,
     // Everything that follows a commit here happens in it.
     'event-serial': serial,
