@@ -60,7 +60,7 @@ function knownText(mutation: Mutation): string {
     case 'file-yanked':
       return `${mutation.reason === undefined ? 'took back the yank of' : 'yanked'} ${mutation.file ?? 'all files'} of ${release(mutation)}`
     case 'mirror-project-changed':
-      return `found ${mutation.added.length} new and ${mutation.removed.length} gone files of ${mutation.project} on ${mutation.user}/${mutation.index}`
+      return `found ${mutation.added.length} new and ${mutation.removed.length} gone files of ${mutation.project} on ${mutation.user}/${mutation.index}${disagreed(mutation)}`
     case 'primary-promoted':
       return `promoted server ${mutation.node} to primary${mutation.former === '' ? '' : `, in place of ${mutation.former}`}`
   }
@@ -68,6 +68,10 @@ function knownText(mutation: Mutation): string {
 
 function release(of: { readonly user: string; readonly index: string; readonly project: string; readonly version: string }): string {
   return `${of.project} ${of.version} on ${of.user}/${of.index}`
+}
+
+function disagreed({ disagreed: files = [] }: { readonly disagreed?: readonly string[] }): string {
+  return files.length === 0 ? '' : `, and an upstream that states another sha256 of ${files.join(', ')}`
 }
 
 function until({ expires }: { readonly expires?: number }): string {

@@ -66,8 +66,11 @@ export type Mutation =
   | ({ readonly kind: 'removal-undone'; readonly serial: number } & OnUser & Partial<OnFile>)
   /** PEP 592. `reason` absent: the yank was taken back. `file` absent: the whole version. */
   | ({ readonly kind: 'file-yanked'; readonly file?: string; readonly reason?: string } & OnVersion)
-  /** Names of files. `changed`: what is said of them is another, such as a yank, or a digest found by downloading. */
-  | ({ readonly kind: 'mirror-project-changed'; readonly added: readonly string[]; readonly removed: readonly string[]; readonly changed?: readonly string[] } & OnProject)
+  /**
+   * Names of files. `changed`: what is said of them is another, such as a yank, or a digest found by downloading. `disagreed`:
+   * those of them of which an upstream states another sha256 than the one that stands.
+   */
+  | ({ readonly kind: 'mirror-project-changed'; readonly added: readonly string[]; readonly removed: readonly string[]; readonly changed?: readonly string[]; readonly disagreed?: readonly string[] } & OnProject)
   /** First entry of an epoch: `node` makes the entries from now on; `former` did so before, and is empty where that is not known. Both are uuids. */
   | { readonly kind: 'primary-promoted'; readonly node: string; readonly former: string }
 
@@ -118,7 +121,7 @@ const RULES: Record<MutationKind, FieldRules> = {
   'project-removed': { ...ON_PROJECT, forced: 'boolean?' },
   'removal-undone': { ...ON_USER, serial: 'number', index: 'string?', project: 'string?', version: 'string?', file: 'string?' },
   'file-yanked': { ...ON_VERSION, file: 'string?', reason: 'string?' },
-  'mirror-project-changed': { ...ON_PROJECT, added: 'strings', removed: 'strings', changed: 'strings?' },
+  'mirror-project-changed': { ...ON_PROJECT, added: 'strings', removed: 'strings', changed: 'strings?', disagreed: 'strings?' },
   'primary-promoted': { node: 'string', former: 'string' },
 }
 

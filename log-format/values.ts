@@ -93,6 +93,8 @@ export interface RenamedValue {
 export interface ProjectValue {
   readonly name: string
   readonly created: number
+  /** On a mirror: the upstream that told of its files, but for those that name another one. */
+  readonly upstream?: string
 }
 
 /** `{user}/{index}/{project}/{version}/.config`: the version exists, with files or without. */
@@ -192,7 +194,9 @@ export interface FileValue {
  * mirror has. Whether its bytes lie here is not said: that is a cache.
  */
 export interface MirrorFileValue {
-  /** Where the upstream has it; absolute, without credentials and fragment. */
+  /** The upstream that told of it, as the settings of the mirror name it; absent: the one that its project names. */
+  readonly upstream?: string
+  /** Where that has it; absolute, without credentials and fragment. */
   readonly url: string
   readonly version: string
   /** The two folders of its public path: of its sha256, or of that of its URL where the upstream states none. */
@@ -215,6 +219,8 @@ export interface MirrorFileValue {
   readonly provenance?: string
   /** Since when the upstream has it no more, ms since the epoch. */
   readonly gone?: number
+  /** By upstream: the other sha256 that it states under this name. */
+  readonly otherDigests?: { readonly [upstream: string]: string }
 }
 
 /** `{user}/{index}/+m/{a}/{b}/{basename}`: of which project the mirrored file at this public path is. */

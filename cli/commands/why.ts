@@ -35,6 +35,10 @@ the first ${FEW} of them, or with -v all that the server names.`
     const told = flags.verbose ? hidden : hidden.slice(0, FEW)
     for (const file of told) terminal.line(`  ${hiddenText(file)}`)
     if (Number(why['hiddenCount']) > told.length) terminal.line(`  and ${String(Number(why['hiddenCount']) - told.length)} more`)
+    for (const { file, index, sha256, others } of listOf(why['disagreements']).map(objectOf)) {
+      const stated = listOf(others).map(objectOf).map((other) => `${spoken(other['upstream'])} states ${spoken(other['sha256'])}`)
+      terminal.line(`  ${spoken(file)} of ${spoken(index)} is served with sha256 ${spoken(sha256)} alone; ${stated.join(', ')}`)
+    }
     return why
   }
 }

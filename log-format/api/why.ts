@@ -36,6 +36,17 @@ export interface WhyIndexJson {
   readonly outranked: number
 }
 
+/** A file of a mirror of which upstreams state different digests. The one that was stated first stands, and no other content is served. */
+export interface DisagreementJson {
+  readonly file: string
+  readonly version: string
+  /** `user/index` of the mirror. */
+  readonly index: string
+  /** Which stands. */
+  readonly sha256: string
+  readonly others: readonly { readonly upstream: string; readonly sha256: string }[]
+}
+
 /** `why`: how the page of a project comes about. */
 export interface WhyJson {
   readonly index: string
@@ -49,6 +60,8 @@ export interface WhyJson {
   /** The first of them, and how many there are. */
   readonly hidden: readonly HiddenFileJson[]
   readonly hiddenCount: number
+  /** The first of them. */
+  readonly disagreements: readonly DisagreementJson[]
 }
 
 /** What a policy would do to the page of one project. */

@@ -1,14 +1,9 @@
-import { createHash } from 'node:crypto'
-import { isDeepStrictEqual } from 'node:util'
 import { keys } from '#log-format/keys.js'
-import { checkFileBasename } from '#log-format/names.js'
 import type { IndexValue, MirrorFileValue, MirrorIndexValue, ProjectValue } from '#log-format/values.js'
-import { parseFilename } from '#server/packaging/filename.js'
-import { normalizeProjectName } from '#server/packaging/project-name.js'
-import type { SimpleFile } from '#server/packaging/simple-page.js'
 import type { Reader } from '#server/storage/reader.js'
 import type { Transaction } from '#server/storage/transaction.js'
 import { type FileRef, type IndexRef, type ProjectRef, splitDir } from './lookups.js'
+import { differenceOf, type MirrorPage } from './mirror-differences.js'
 
 /** A mirror as it was when its upstream was asked. */
 export interface AskedMirror extends IndexRef {
@@ -20,43 +15,47 @@ export function asMirror({ user, index, value }: IndexRef & { readonly value: In
   return value.type === 'mirror' ? { user, index, value } : undefined
 }
 
-/** What the upstream said of a project; `url` of each file is absolute. */
-export interface MirrorPage extends ProjectRef {
-  readonly files: readonly SimpleFile[]
-}
-
-/** How what is stored of a project differs from what the upstream says. */
-interface MirrorDifference {
-  readonly isNew: boolean
-  readonly set: ReadonlyMap<string, { readonly value: MirrorFileValue; readonly before: MirrorFileValue | undefined }>
-}
-
 /** Whether an entry has to be written for what the upstream said. */
-export async function differsFromMirror(reader: Reader, page: MirrorPage, time: number): Promise<boolean> {
+export async function differsFromMirror(reader: Reader, mirror: AskedMirror, page: MirrorPage, time: number): Promise<boolean> {
   if ((await reader.get(keys.project(page))) === undefined) return true
-  return (await differenceOf(reader, page, time)).set.size > 0
+  return (await differenceOf(reader, mirror.value, page, time)).isDue
+}
+
+/** A digest that an upstream states of a file of which another one stated another digest before. */
+export interface Disagreement {
+  readonly basename: string
+  /** Which stands. */
+  readonly sha256: string
+  readonly upstream: string
+  readonly stated: string
 }
 
 /**
- * Takes over what the upstream of a mirror says of a project; what it has no
+ * Takes over what an upstream of a mirror says of a project; what it has no
  * more is marked, and stays to be had by its address. Changes nothing on an
- * index that is not the one whose upstream was asked.
+ * index that is not the one whose upstream was asked. Resolves with what the
+ * upstream contradicts that it did not contradict before.
  */
-export async function changeMirrorProject(tx: Transaction, mirror: AskedMirror, page: MirrorPage): Promise<void> {
-  if (!isSameMirror(await tx.get(keys.index(mirror)), mirror.value)) return
-  const { user, index, project } = page
-  const { isNew, set } = await differenceOf(tx, page, tx.time)
-  if (!isNew && set.size === 0) return
-  if (isNew) tx.set(keys.project(page), { name: project, created: tx.time })
+export async function changeMirrorProject(tx: Transaction, mirror: AskedMirror, page: MirrorPage): Promise<readonly Disagreement[]> {
+  if (!isSameMirror(await tx.get(keys.index(mirror)), mirror.value)) return []
+  const { user, index, project, upstream } = page
+  const { isDue, project: value, set } = await differenceOf(tx, mirror.value, page, tx.time)
+  if (!isDue) return []
+  tx.set(keys.project({ user, index, project }), value)
   const said: { readonly added: string[]; readonly removed: string[]; readonly changed: string[] } = { added: [], removed: [], changed: [] }
+  const disagreements: Disagreement[] = []
   for (const [basename, { value, before }] of set) {
     if (before !== undefined && before.dir !== value.dir) tx.delete(keys.mirrorPath({ user, index, basename, ...splitDir(before.dir) }))
     tx.set(keys.mirrorFile({ user, index, project, basename }), value)
     tx.set(keys.mirrorPath({ user, index, basename, ...splitDir(value.dir) }), { project })
-    said[value.gone !== undefined ? 'removed' : before === undefined ? 'added' : 'changed'].push(basename)
+    said[value.gone !== undefined && before?.gone === undefined ? 'removed' : before === undefined ? 'added' : 'changed'].push(basename)
+    const stated = value.otherDigests?.[upstream]
+    if (stated !== undefined && stated !== before?.otherDigests?.[upstream]) disagreements.push({ basename, sha256: value.sha256 ?? '', upstream, stated })
   }
   const { changed, ...names } = said
-  tx.record({ kind: 'mirror-project-changed', user, index, project, ...names, ...(changed.length > 0 && { changed }) })
+  const disagreed = disagreements.map(({ basename }) => basename)
+  tx.record({ kind: 'mirror-project-changed', user, index, project, ...names, ...(changed.length > 0 && { changed }), ...(disagreed.length > 0 && { disagreed }) })
+  return disagreements
 }
 
 /** Notes the digest and size that were found by downloading a file of which the upstream stated none. */
@@ -99,75 +98,4 @@ export function enteredAt({ seen, time = seen }: MirrorFileValue, project: Pick<
 /** Whether an index is still the mirror of the same upstream. */
 export function isSameMirror(now: { readonly type: string; readonly created: number; readonly mirror_url?: string } | undefined, asked: MirrorIndexValue): boolean {
   return now?.type === 'mirror' && now.created === asked.created && now.mirror_url === asked.mirror_url
-}
-
-async function differenceOf(reader: Reader, page: MirrorPage, time: number): Promise<MirrorDifference> {
-  const before = new Map<string, MirrorFileValue>()
-  for await (const { segments, value } of reader.scan(keys.mirrorFile.under(page.user, page.index, page.project))) {
-    before.set(keys.mirrorFile.params(segments).basename, value)
-  }
-  const set = new Map<string, { readonly value: MirrorFileValue; readonly before: MirrorFileValue | undefined }>()
-  const seen = new Set<string>()
-  for (const file of page.files) {
-    const found = before.get(file.filename)
-    const value = seen.has(file.filename) ? undefined : mirrorFileValue(page.project, file, found, time)
-    if (value === undefined) continue
-    seen.add(file.filename)
-    if (!isDeepStrictEqual(value, found)) set.set(file.filename, { value, before: found })
-  }
-  for (const [basename, found] of before) {
-    if (!seen.has(basename) && found.gone === undefined) set.set(basename, { value: { ...found, gone: time }, before: found })
-  }
-  return { isNew: (await reader.get(keys.project(page))) === undefined, set }
-}
-
-/** Undefined for what is no release file of the project, or has a name that cannot stand in a path. */
-function mirrorFileValue(project: string, file: SimpleFile, before: MirrorFileValue | undefined, time: number): MirrorFileValue | undefined {
-  const version = versionIn(file.filename, project)
-  if (version === undefined) return undefined
-  const { sha256, md5 } = file.hashes
-  if (sha256 !== undefined && !/^[0-9a-f]{64}$/.test(sha256)) return undefined
-  const found = before?.url === file.url && sha256 === undefined ? before : undefined // and its digest, which was found by downloading
-  const known = sha256 ?? found?.sha256
-  const size = file.size ?? found?.size
-  const metadata = file.coreMetadata === undefined || file.coreMetadata === true ? undefined : file.coreMetadata['sha256']
-  return {
-    url: file.url,
-    version,
-    dir: dirOf(sha256 ?? createHash('sha256').update(file.url).digest('hex')),
-    seen: before !== undefined && isSameContent(before, file.url, sha256) ? before.seen : time,
-    ...(known !== undefined && { sha256: known }),
-    ...(sha256 === undefined && md5 !== undefined && { md5 }),
-    ...(size !== undefined && { size }),
-    ...(file.uploadTime !== undefined && { time: file.uploadTime }),
-    ...(file.requiresPython !== undefined && { requiresPython: file.requiresPython }),
-    ...(file.yanked !== undefined && { yanked: file.yanked === true ? '' : file.yanked }),
-    ...(metadata !== undefined && /^[0-9a-f]{64}$/.test(metadata) && { coreMetadata: metadata }),
-    ...(file.provenance !== undefined && { provenance: file.provenance }),
-  }
-}
-
-/** Other bytes under a name that is known are as new as a name that is not. */
-function isSameContent(before: MirrorFileValue, url: string, sha256: string | undefined): boolean {
-  return sha256 === undefined || before.sha256 === undefined ? before.url === url : before.sha256 === sha256
-}
-
-function dirOf(digest: string): string {
-  return `${digest.slice(0, 3)}/${digest.slice(3, 16)}`
-}
-
-function versionIn(filename: string, project: string): string | undefined {
-  if (!isSafeName(filename)) return undefined
-  const parsed = parseFilename(filename, project)
-  if (parsed === undefined || parsed.version === '' || normalizeProjectName(parsed.project) !== project) return undefined
-  return parsed.version
-}
-
-function isSafeName(filename: string): boolean {
-  try {
-    checkFileBasename(filename)
-    return true
-  } catch {
-    return false // what nobody may upload here is left out of what an upstream has
-  }
 }

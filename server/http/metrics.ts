@@ -4,6 +4,7 @@ import { CHANGELOG_TYPE } from '#log-format/framing.js'
 import type { DiskBlobs } from '#server/storage/disk-blobs.js'
 import type { Feed } from '#server/replication/feed.js'
 import type { Follower, FollowerStatus } from '#server/replication/follower.js'
+import type { MirrorRefresher } from '#server/stages/refresh-mirror.js'
 import type { Storage } from '#server/storage/storage.js'
 import type { SweepCounts } from '#server/storage/sweep.js'
 import type { FileDownloads } from '#server/upstream/file-download.js'
@@ -28,6 +29,7 @@ export interface MetricSources {
   readonly feed: Feed
   readonly follower: () => Follower | undefined
   readonly downloads: FileDownloads
+  readonly mirrors: MirrorRefresher
   /** What the last sweep found; undefined until it is over. */
   readonly swept: () => SweepCounts | undefined
   /** Of a replica. */
@@ -91,7 +93,7 @@ export class Metrics {
 }
 
 function addCounts(registry: Registry, sources: MetricSources): void {
-  const { storage, blobs, pages, files, smallFiles, hotFiles, streams, downloads, swept, feed, follower } = sources
+  const { storage, blobs, pages, files, smallFiles, hotFiles, streams, downloads, mirrors, swept, feed, follower } = sources
   const counter = (name: string, help: string, read: () => number): void => {
     new Counter({
       name,
@@ -130,6 +132,7 @@ function addCounts(registry: Registry, sources: MetricSources): void {
   counter('devpi_blob_received_bytes_total', 'Bytes of these contents', () => blobs.counts.receivedBytes)
   counter('devpi_mirror_downloads_total', 'Files fetched from upstreams, one for all who wait for it', () => downloads.counts.started)
   counter('devpi_mirror_downloads_failed_total', 'Of these, those that broke off or were not what was announced', () => downloads.counts.failed)
+  counter('devpi_mirror_digest_disagreements_total', 'Files of which an upstream stated another digest than one before it', () => mirrors.counts.disagreements)
   counter('devpi_blobs_removed_total', 'Contents that were removed', () => blobs.counts.removed)
   gauge('devpi_swept_blobs', 'Contents on the disk when unnamed ones were last removed', () => kept(swept()).blobs)
   gauge('devpi_swept_blob_bytes', 'Bytes of these contents', () => kept(swept()).bytes)

@@ -1,4 +1,6 @@
 import { join } from 'node:path'
+import { indexName } from '#server/commands/lookups.js'
+import type { AskedMirror, Disagreement } from '#server/commands/mirrors.js'
 import { UsedBlobs } from '#server/http/used-blobs.js'
 import { FetchedFiles } from '#server/stages/fetched-files.js'
 import { MirrorNames } from '#server/stages/mirror-names.js'
@@ -47,8 +49,11 @@ export async function openMirrors(input: {
   const hosts = new TargetHosts(config.privateUpstreams, '--allow-private-upstream')
   const client = stack.use(new UpstreamClient({ hosts, userAgent, now, idleTimeoutMs: upstreamTimeoutMs, isOffline, proxies: config.proxies, ...(ca !== undefined && { ca }) }))
   const onFault = (fault: unknown): void => { logger.error({ err: fault }, 'what an upstream has could not be stored') }
+  const onDisagreement = (mirror: AskedMirror, project: string, { basename, sha256, upstream, stated }: Disagreement): void => {
+    logger.warn({ mirror: indexName(mirror), project, file: basename, sha256, upstream, stated }, 'an upstream states another digest of a file than was stated before; the one before stands')
+  }
   const shared = { storage, client, primary, isOffline, now, onFault, limits: { expiryMs: config.mirrorExpiryMs } }
-  const mirrors = stack.use(new MirrorRefresher({ ...shared, newRequestId }))
+  const mirrors = stack.use(new MirrorRefresher({ ...shared, newRequestId, onDisagreement }))
   const mirrorNames = stack.use(new MirrorNames({ ...shared, lists: new NameLists(join(config.serverDir, 'mirror-names')) }))
   await mirrorNames.sweep()
   const mostBytes = isOffline ? undefined : config.mirrorCacheBytes

@@ -146,7 +146,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     get follower() { return role.follower },
     get relay() { return role.relay },
     onFenced,
-    metrics: new Metrics({ serverVersion: node.serverVersion, storage, blobs, pages, files: publicFiles, smallFiles, hotFiles, streams, downloads: mirroring.downloads, feed, follower: () => role.follower, swept: () => swept, fileReplication: files }),
+    metrics: new Metrics({ serverVersion: node.serverVersion, storage, blobs, pages, files: publicFiles, smallFiles, hotFiles, streams, downloads: mirroring.downloads, mirrors: mirroring.mirrors, feed, follower: () => role.follower, swept: () => swept, fileReplication: files }),
     isMonitor: monitorsFrom(config.metricsFrom, proxies),
     node,
     now,

@@ -1,8 +1,10 @@
-import type { HiddenFileJson, WhyDecision, WhyIndexJson, WhyJson } from '#log-format/api/why.js'
+import type { DisagreementJson, HiddenFileJson, WhyDecision, WhyIndexJson, WhyJson } from '#log-format/api/why.js'
 import { indexName } from '#server/commands/lookups.js'
 import { liftedAt } from '#server/packaging/release-policy.js'
 import { utcTime } from '#server/packaging/utc-time.js'
+import { asMirror } from '#server/commands/mirrors.js'
 import { filesShown } from './contributions.js'
+import { disagreementsOn } from './disagreements.js'
 import { decideMirrors, indexesHaving, type MirrorsDecision } from './inherited-stage.js'
 import { snapshotOf } from './live-project.js'
 import type { OpenStage } from './open-stage.js'
@@ -23,11 +25,14 @@ export async function explain(stage: OpenStage, project: string, asked: Readonly
   const having = await indexesHaving(stage, project)
   const decision = decideMirrors(stage, project, having)
   const contributions: Contribution[] = []
+  const disagreements: DisagreementJson[] = []
   const indexes: { readonly found: IndexInOrder; readonly decision: WhyDecision; readonly reason: string; readonly had: Contribution | undefined }[] = []
   for (const found of stage.order) {
     const isShadowed = found.value.type === 'mirror' && !decision.isOpen
     const had = isShadowed ? undefined : await readContribution(stage, found, project)
     if (had !== undefined) contributions.push(had)
+    const mirror = had && asMirror(found)
+    if (mirror !== undefined) disagreements.push(...(await disagreementsOn(stage.reader, mirror, project)))
     indexes.push({ found, had, ...outcomeOf(found, { isShadowed, has: had !== undefined }, asked.get(indexName(found))) })
   }
   const { contributions: shown, hidden } = applyPolicies(stage.policies, project, contributions)
@@ -47,6 +52,7 @@ export async function explain(stage: OpenStage, project: string, asked: Readonly
     sees: { files: [...counts.values()].reduce((sum, count) => sum + count, 0), versions: [...new Set(versions)], newest: versions.at(-1) ?? null },
     hidden: hidden.slice(0, MOST_HIDDEN).map(hiddenFileJson),
     hiddenCount: hidden.length,
+    disagreements,
   }
 }
 

@@ -2,7 +2,7 @@ import { Refusal } from '#log-format/api/refusal.js'
 import { keys } from '#log-format/keys.js'
 import type { JsonValue } from '#log-format/values.js'
 import { RecentMap } from '#server/auth/recent-map.js'
-import { type AskedMirror, changeMirrorProject, differsFromMirror, isSameMirror } from '#server/commands/mirrors.js'
+import { type AskedMirror, changeMirrorProject, type Disagreement, differsFromMirror, isSameMirror } from '#server/commands/mirrors.js'
 import { indexName } from '#server/commands/lookups.js'
 import { projectNameFault } from '#server/packaging/project-name.js'
 import type { Storage } from '#server/storage/storage.js'
@@ -40,6 +40,8 @@ export interface MirrorRefresherInput {
   readonly isOffline?: boolean
   /** Told what went wrong on our side while nobody waits for it. */
   readonly onFault: (fault: unknown) => void
+  /** Told of files of which an upstream states another digest than one before it. */
+  readonly onDisagreement?: (mirror: AskedMirror, project: string, disagreement: Disagreement) => void
   readonly limits?: Partial<MirrorLimits>
 }
 
@@ -75,6 +77,8 @@ export class MirrorRefresher implements AsyncDisposable {
   readonly #running = new Map<string, Promise<Freshness>>()
   readonly #failures = new RecentMap<{ readonly refusal: Refusal; readonly until: number }>(MOST_FAILURES)
   readonly #stop = new AbortController()
+  /** Since the start. */
+  readonly counts = { disagreements: 0 }
 
   constructor(input: MirrorRefresherInput) {
     this.#input = input
@@ -150,10 +154,14 @@ export class MirrorRefresher implements AsyncDisposable {
     }
     if (page.kind === 'page') {
       const { user, index } = mirror
-      const said = { user, index, project, files: page.files }
-      if (await differsFromMirror(storage.reader(), said, checked)) {
+      const said = { user, index, project, upstream: mirror.value.mirror_url ?? '', files: page.files }
+      if (await differsFromMirror(storage.reader(), mirror, said, checked)) {
         const origin = { time: checked, actor: '+upstream', via: 'system', request: newRequestId() } as const
-        await storage.transact(origin, (tx) => changeMirrorProject(tx, mirror, said))
+        const { result } = await storage.transact(origin, (tx) => changeMirrorProject(tx, mirror, said))
+        for (const disagreement of result) {
+          this.counts.disagreements += 1
+          this.#input.onDisagreement?.(mirror, project, disagreement)
+        }
       }
     }
     const fresh = { checked, has: true, ...(page.kind === 'page' ? page.validators : validators) }

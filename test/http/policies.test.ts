@@ -293,6 +293,7 @@ describe('+why', () => {
       sees: { files: 1, versions: ['1.0'], newest: '1.0' },
       hidden: [{ file: 'demo-2.0-py3-none-any.whl', version: '2.0', index: base, rules: [{ option: 'constraints', index: base, value: 'demo<2' }] }],
       hiddenCount: 1,
+      disagreements: [],
     })
     expect(upstream.asked).toHaveLength(asked)
     expect(await why(at, 'nothing-here')).toMatchObject({ mirrors: { open: true }, sees: { files: 0, newest: null } })

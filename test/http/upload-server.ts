@@ -148,6 +148,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
   const streams = new ChangeStreams()
   const feed = new Feed({ storage, now: Date.now })
   const downloads = new FileDownloads({ client: upstream, store: blobs, maxBytes: 0 })
+  const mirrors = new MirrorRefresher({ storage, client: upstream, now: () => 0, newRequestId: () => 'r', onFault: (fault) => { throw fault } })
   const secret = randomBytes(32)
   let requests = 0
   return {
@@ -160,7 +161,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     follower: undefined,
     relay: undefined,
     onFenced: () => undefined,
-    metrics: new Metrics({ serverVersion: '1', storage, blobs, pages, files, smallFiles, hotFiles, streams, downloads, feed, follower: () => undefined, swept: () => undefined }),
+    metrics: new Metrics({ serverVersion: '1', storage, blobs, pages, files, smallFiles, hotFiles, streams, downloads, mirrors, feed, follower: () => undefined, swept: () => undefined }),
     isMonitor: () => true,
     proxies,
     node,
@@ -184,7 +185,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     policy: { signUp: 'open' },
     limits: { maxUploadBytes: 4_000_000, idleTimeoutMs: 10_000, ...limits },
     targetHosts: new TargetHosts([]),
-    mirrors: new MirrorRefresher({ storage, client: upstream, now: () => 0, newRequestId: () => 'r', onFault: (fault) => { throw fault } }),
+    mirrors,
     isStored: undefined,
     usedBlobs: undefined,
     mirrorNames: new MirrorNames({ storage, client: upstream, lists: new NameLists(''), now: () => 0, onFault: (fault) => { throw fault } }),

@@ -57,6 +57,14 @@ export const policies: Noun = {
       sees: object({ files: COUNT, versions: listOf(text()), newest: VERSION }),
       hidden: { ...listOf(ref('HiddenFile')), description: 'The first 1000.' },
       hiddenCount: COUNT,
+      disagreements: { ...listOf(ref('Disagreement')), description: 'Files of mirrors of which upstreams state different digests, the first 1000 of each.' },
+    }),
+    Disagreement: object({
+      file: text(),
+      version: text(),
+      index: text('The mirror.'),
+      sha256: text('That was stated first: no other content is served.'),
+      others: listOf(object({ upstream: text(), sha256: text() })),
     }),
     WhyIndex: object({
       index: text(),
