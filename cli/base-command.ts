@@ -1,6 +1,7 @@
 import { Client } from './client.js'
 import { Failure, usageError } from './failure.js'
 import { GENERIC_FLAGS } from './flags.js'
+import { Netrc } from './netrc.js'
 import { Command } from './oclif.js'
 import { Prompt } from './prompt.js'
 import { Session } from './session.js'
@@ -15,6 +16,7 @@ export interface Context {
   readonly terminal: Terminal
   readonly prompt: Prompt
   readonly session: Session
+  readonly netrc: Netrc
   readonly client: Client
   readonly verbose: boolean
   /** Whether to draw bars. */
@@ -30,6 +32,7 @@ export interface GenericFlags {
   readonly color: boolean
   readonly 'no-color': boolean
   readonly 'no-progress': boolean
+  readonly 'no-netrc': boolean
 }
 
 const DEFAULT_TIMEOUT_S = 60
@@ -56,6 +59,7 @@ export abstract class DevpiCommand extends Command {
     const json = this.jsonEnabled()
     const terminal = terminalOf(surroundings, { json, debug: flags.debug, colour: flags.color ? true : flags['no-color'] ? false : undefined })
     const session = await Session.open({ clientDir: flags.clientdir, env, cwd })
+    const netrc = new Netrc({ env, cwd, terminal, isOff: flags['no-netrc'] })
     const timeoutMs = timeoutOf(flags.timeout ?? env['DEVPI_TIMEOUT'])
     return {
       surroundings,
@@ -63,8 +67,9 @@ export abstract class DevpiCommand extends Command {
       cwd,
       terminal,
       session,
+      netrc,
       prompt: new Prompt(surroundings, terminal, flags.yes),
-      client: new Client({ session, terminal, env, version: this.config.version, timeoutMs, signal: surroundings.interrupted }),
+      client: new Client({ session, netrc, terminal, env, version: this.config.version, timeoutMs, signal: surroundings.interrupted }),
       verbose: flags.verbose,
       progress: terminals.err && !json && !flags['no-progress'] && !isSet(env['DEVPI_NO_PROGRESS']) && !isSet(env['CI']),
     }

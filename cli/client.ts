@@ -5,6 +5,7 @@ import { Credentials, type Login } from './credentials.js'
 import { Failure } from './failure.js'
 import { type JsonObject, listOf, objectOf, textOf } from './json.js'
 import { type FormFile, multipart } from './multipart.js'
+import type { Netrc } from './netrc.js'
 import { messageOf, type Reply, requireType, saysItsVersion } from './reply.js'
 import { type Outgoing, type Received, Requests } from './requests.js'
 import type { Session } from './session.js'
@@ -22,6 +23,7 @@ export interface ApiOptions {
 
 export interface ClientOptions {
   readonly session: Session
+  readonly netrc: Netrc
   readonly terminal: Terminal
   readonly env: NodeJS.ProcessEnv
   readonly version: string
@@ -42,7 +44,7 @@ export class Client {
 
   constructor(options: ClientOptions) {
     this.#options = options
-    this.#credentials = new Credentials(options.session, options.env)
+    this.#credentials = new Credentials(options.session, options.env, options.netrc)
     this.#requests = new Requests({ ...options, credentials: this.#credentials })
   }
 
@@ -99,7 +101,7 @@ export class Client {
     return this.#requests.events(url, signal)
   }
 
-  /** Who asks at this URL: by the environment where it is trusted, else as logged in. */
+  /** Who asks at this URL: by the environment where it is trusted, else as logged in, else as `.netrc` has it. */
   loginFor(url: string): Login | undefined {
     return this.#credentials.loginFor(url)
   }
@@ -118,15 +120,21 @@ export class Client {
     const message = messageOf(reply)
     const body = this.#options.terminal.debugging ? reply.text : message === undefined ? '' : `: ${message}`
     const phrase = reply.reason === message ? (STATUS_CODES[status] ?? '') : reply.reason // some servers explain themselves in both places
-    const isAnonymous = (status === 401 || status === 403) && this.loginFor(reply.url) === undefined && !reply.url.endsWith('/+login')
-    const hint = isAnonymous ? 'log in with `devpi login USER`' : undefined
+    const hint = (status === 401 || status === 403) && !reply.url.endsWith('/+login') ? this.#loginHint(reply.url) : undefined
     return new Failure(`HTTP_${status}`, `${method} ${url}\n${status} ${phrase}${body}`, { request: { method, url, status }, hint })
+  }
+
+  #loginHint(url: string): string | undefined {
+    const login = this.loginFor(url)
+    if (login === undefined) return 'log in with `devpi login USER`'
+    if (login.fromNetrc !== true) return undefined
+    return `'${login.user}' of ${this.#options.netrc.path ?? ''} was sent; log in as somebody else with \`devpi login USER\`, or pass it over with --no-netrc`
   }
 
   async #expiredLogin({ url }: Reply): Promise<Failure | undefined> {
     const { session, terminal } = this.#options
     const login = this.loginFor(url)
-    if (login === undefined || url === `${login.root}+login`) return undefined
+    if (login === undefined || login.fromNetrc === true || url === `${login.root}+login`) return undefined
     const { state } = await this.loginState(login)
     if (state === 'ok') return undefined
     if (login.fromEnvironment) {

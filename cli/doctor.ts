@@ -64,6 +64,7 @@ async function checkServer(context: Context): Promise<Check[]> {
     { id: 'server', status: reply.status < 400 && tookMs < SLOW_MS ? 'ok' : 'warn', detail: `${target.root} answers ${reply.status} after ${tookMs} ms` },
     ...(session.settingsFor(target.root).insecure === true ? [{ id: 'tls', status: 'warn', detail: 'the certificate of the server is not checked', fix: `devpi use --ca-cert FILE ${target.root}` } as const] : []),
     checkClock(reply, surroundings.now()),
+    ...checkNetrc(context, target.root),
     checkLogin(context, reply, target.root),
     await checkIndex(context, target.index, target.pypisubmit),
   ]
@@ -78,13 +79,22 @@ function checkClock({ headers }: Reply, now: number): Check {
   return { id: 'clock', status: 'warn', detail: `this clock is ${Math.abs(skew)} s ${skew > 0 ? 'ahead of' : 'behind'} that of the server`, fix: 'set the clock' }
 }
 
+/** What it adds to requests without being asked, or why it does not. */
+function checkNetrc({ netrc }: Context, root: string): Check[] {
+  const problem = netrc.problem()
+  if (problem !== undefined) return [{ id: 'netrc', status: 'error', ...problem }]
+  const found = netrc.loginFor(root)
+  return found === undefined ? [] : [{ id: 'netrc', status: 'ok', detail: `${netrc.path ?? ''} has '${found.username}' for ${new URL(root).hostname}` }]
+}
+
 function checkLogin({ client, session, surroundings }: Context, reply: Reply, root: string): Check {
   const login = client.loginFor(root)
   if (login === undefined) return { id: 'login', status: 'warn', detail: 'nobody is logged in', fix: 'devpi login USER' }
   const [state] = listOf(objectOf(reply.json?.['result'])['authstatus'])
+  if (login.fromNetrc === true && state !== 'ok') return { id: 'login', status: 'warn', detail: `nobody is logged in, and the server does not know '${login.user}' of .netrc`, fix: 'devpi login USER' }
   if (state !== 'ok') return { id: 'login', status: 'error', detail: `the login of '${login.user}' is not accepted: ${textOf(state) ?? 'unknown'}`, fix: `devpi login ${login.user}` }
   const ends = session.settingsFor(root).expires?.[login.user]
-  const left = ends === undefined || login.fromEnvironment === true ? undefined : ends - surroundings.now() / 1000
+  const left = ends === undefined || login.fromEnvironment === true || login.fromNetrc === true ? undefined : ends - surroundings.now() / 1000
   if (left === undefined) return { id: 'login', status: 'ok', detail: `logged in as ${login.user}` }
   const detail = `logged in as ${login.user} for ${(left / 3600).toFixed(1)} more hours`
   return left < SOON_S ? { id: 'login', status: 'warn', detail, fix: `devpi login ${login.user}` } : { id: 'login', status: 'ok', detail }

@@ -21,6 +21,7 @@ export const GENERIC_FLAGS = {
   timeout: textFlag({ description: 'how long nothing may come from the server [DEVPI_TIMEOUT, else 60]', helpValue: 'SECONDS', helpGroup: 'GENERIC' }),
   color: Flags.boolean({ description: 'colour the output', helpGroup: 'GENERIC', exclusive: ['no-color'] }),
   'no-color': Flags.boolean({ description: 'print without colour [NO_COLOR]', helpGroup: 'GENERIC' }),
+  'no-netrc': Flags.boolean({ description: 'take no passwords from ~/.netrc [NETRC]', helpGroup: 'GENERIC' }),
   'no-progress': Flags.boolean({ description: 'show no progress bars [DEVPI_NO_PROGRESS]', helpGroup: 'GENERIC' }),
 }
 

@@ -35,6 +35,7 @@ export async function confirmedUser({ client, session, terminal }: Context, root
   if (login === undefined) return undefined
   const { state, user } = await client.loginState(login)
   if (state === 'ok') return login.user === '__token__' ? (user ?? login.user) : login.user
+  if (login.fromNetrc) return undefined // a proxy may know it
   if (login.fromEnvironment) {
     terminal.warn(`the credentials of the environment are not accepted by ${root}: ${state}`)
     return undefined

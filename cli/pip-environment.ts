@@ -1,3 +1,4 @@
+import { devNull } from 'node:os'
 import type { Context } from './base-command.js'
 import type { IndexTarget } from './place.js'
 import { withCredentials } from './urls.js'
@@ -15,6 +16,7 @@ export function installerEnvironment(context: Context, target: IndexTarget): Rec
   return {
     PIP_INDEX_URL: url,
     ...(caCert !== undefined && { PIP_CERT: caCert }),
+    ...(context.netrc.isOff && { NETRC: devNull }),
     ...(insecure === true && { PIP_TRUSTED_HOST: new URL(url).host }),
   }
 }

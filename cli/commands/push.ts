@@ -81,8 +81,8 @@ function releaseOf({ terminal }: Context, spec: string): Release {
   return { name: spec.slice(0, dash), version: spec.slice(dash + 1) }
 }
 
-async function login({ prompt }: Context, { url, username, password }: Repository): Promise<object> {
-  const secret = password ?? (await prompt.password(`password for user ${username} at ${maskUrl(url)}: `, 'TWINE_PASSWORD or the file'))
+async function login({ prompt, netrc }: Context, { url, username, password }: Repository): Promise<object> {
+  const secret = password ?? netrc.loginFor(url, username)?.password ?? (await prompt.password(`password for user ${username} at ${maskUrl(url)}: `, 'TWINE_PASSWORD or the file'))
   return { posturl: url, username, password: secret }
 }
 

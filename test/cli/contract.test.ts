@@ -22,7 +22,7 @@ const ROWS: readonly (readonly [row: string, ...tests: string[]])[] = [
   ['1.2 PY_COLORS, NO_COLOR, TERM, FORCE_COLOR', 'output: with %j, terminal %j'],
   ['1.2 proxies', 'client: the proxy of %s with %j', 'client: plain requests go through a proxy', 'client: a certificate is checked'],
   ['1.2 certificates of the environment', 'client: a certificate is checked'],
-  ['1.2 .netrc: not read'],
+  ['1.2 .netrc, NETRC', 'netrc: %j is read', 'netrc: %s with %j: %s', 'netrc: a login for the host is sent', 'netrc: a server of ours takes it'],
   ['1.2.1 the index of one command', 'commands: another index is chosen for one command'],
   ['1.2.1 names of indexes', 'use: an index named %s', 'commands: another index is chosen for one command'],
   ['1.3 0: declined, nothing to log off', 'commands: users', 'use: logins are dropped one by one'],
