@@ -1,5 +1,7 @@
+import * as Args from '@oclif/core/args'
+import * as Flags from '@oclif/core/flags'
+import type * as Interfaces from '@oclif/core/interfaces'
 import { unmarked } from './arguments.js'
-import { Args, Flags, type Interfaces } from './oclif.js'
 
 /** A flag with a text, which may be empty or begin with a dash. */
 export const textFlag = Flags.custom({ parse: async (input) => unmarked(input) })

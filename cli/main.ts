@@ -1,8 +1,11 @@
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { Config } from '@oclif/core/config'
+import { Help } from '@oclif/core/help'
+import type * as Interfaces from '@oclif/core/interfaces'
 import { type CommandShape, type FlagShape, type Invocation, readArguments } from './arguments.js'
 import { DevpiCommand, terminalOf } from './base-command.js'
-import { Config, Help, type Interfaces } from './oclif.js'
+import { PACKAGE_ROOT } from './package-root.js'
 import { reportFailure } from './report.js'
 import { ofThisProcess, provideSurroundings, type Surroundings } from './surroundings.js'
 import type { Terminal } from './terminal.js'
@@ -11,7 +14,7 @@ type CommandClass = (new (argv: string[], config: Interfaces.Config) => DevpiCom
 
 /** What is left to do after Ctrl-C, such as removing folders, may take so long. */
 const LONGEST_END_MS = 5000
-const ROOT = join(import.meta.dirname, '../..')
+const COMPILED = ['dist', 'cli']
 
 /** Runs one command line. Resolves to the exit code; everything there is to say was said. */
 export async function main(words: readonly string[], around?: Surroundings): Promise<number> {
@@ -20,7 +23,7 @@ export async function main(words: readonly string[], around?: Surroundings): Pro
   const surroundings = around ?? ofThisProcess(interruption.signal)
   if (around === undefined) onInterrupt(stop)
 
-  const config = await Config.load({ root: ROOT })
+  const config = await Config.load({ root: PACKAGE_ROOT })
   provideSurroundings(config, surroundings)
   const usage = usageOf(config, words)
   let terminal = terminalOf(surroundings, { json: words.includes('--json'), debug: words.includes('--debug'), colour: undefined })
@@ -37,10 +40,10 @@ export async function main(words: readonly string[], around?: Surroundings): Pro
   }
 }
 
-/** Loads the one command that is run, from where the manifest says it lies. */
+/** Loads the one command that is run. The manifest says where it lies in the compiled client; here that lies beside this file. */
 async function loadCommand(config: Interfaces.Config, id: string): Promise<CommandClass> {
-  const path = config.commands.find((command) => command.id === id)?.relativePath ?? []
-  const module: unknown = await import(pathToFileURL(join(ROOT, ...path)).href)
+  const path = config.commands.find((command) => command.id === id)?.relativePath?.slice(COMPILED.length) ?? []
+  const module: unknown = await import(pathToFileURL(join(import.meta.dirname, ...path)).href)
   const found: unknown = typeof module === 'object' && module !== null && 'default' in module ? module.default : undefined
   if (!isCommand(found)) throw new Error(`${path.join('/')} holds no command`)
   found.id = id

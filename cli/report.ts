@@ -1,5 +1,5 @@
+import { CLIError } from '@oclif/core/errors'
 import { Failure, usageError } from './failure.js'
-import { CLIError } from './oclif.js'
 import type { Surroundings } from './surroundings.js'
 import type { Terminal } from './terminal.js'
 

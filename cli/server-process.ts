@@ -6,10 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from './base-command.js'
 import { Failure } from './failure.js'
 import { isObject, parseJson } from './json.js'
+import { PACKAGE_ROOT } from './package-root.js'
 import { expandPath } from './session.js'
 import { codeOf, replaceFile } from './state-files.js'
 
-const SERVER = join(import.meta.dirname, '../../server/bin/devpi-server.js')
+const SERVER = join(PACKAGE_ROOT, 'server/bin/devpi-server.js')
 const START_TIMEOUT_MS = 60_000
 const STOP_TIMEOUT_MS = 20_000
 const POLL_MS = 50

@@ -14,7 +14,7 @@ export async function build(root) {
   remove(old)
   if (existsSync(dist)) renameSync(dist, old)
   const built = (await run(process.execPath, [compilerOf(root), '-p', root, '--noEmitOnError'])) === 0
-  const complete = built && (await describeCommands(root))
+  const complete = built && (await finishClient(root))
   if (!complete) {
     remove(dist)
     if (existsSync(old)) renameSync(old, dist)
@@ -23,10 +23,11 @@ export async function build(root) {
   return complete
 }
 
-/** The client reads what its commands take from a manifest beside package.json. */
-async function describeCommands(root) {
+/** The client reads what its commands take from a manifest beside package.json, and is bundled, so that it starts quickly. */
+async function finishClient(root) {
   if (!existsSync(join(root, 'dist/cli/commands'))) return true
-  return (await run(process.execPath, [join(root, 'scripts/manifest.js')])) === 0
+  const codes = await Promise.all(['manifest', 'bundle'].map((name) => run(process.execPath, [join(root, `scripts/${name}.js`)])))
+  return codes.every((code) => code === 0)
 }
 
 export function compilerOf(root) {

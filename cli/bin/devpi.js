@@ -1,12 +1,12 @@
 #!/usr/bin/env node
-// Answers `--version` at once, and hands everything else over to the compiled program. Plain JavaScript that an old Node
+// Answers `--version` at once, and hands everything else over to the bundled program. Plain JavaScript that an old Node
 // can still read.
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const OLDEST_NODE = [20, 19]
 const args = process.argv.slice(2)
-const entry = new URL('../../dist/cli/main.js', import.meta.url)
+const entry = new URL('../../dist/bundle/main.js', import.meta.url)
 const [major, minor] = process.versions.node.split('.').map(Number)
 
 if (args.length === 1 && args[0] === '--version') {

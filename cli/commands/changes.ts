@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import * as Flags from '@oclif/core/flags'
 import { type Context, DevpiCommand } from '../base-command.js'
 import { type Change, changeOf, changeText } from '../changes.js'
 import { Failure, usageError } from '../failure.js'
 import { argument, INDEX_FLAG, textFlag } from '../flags.js'
 import { listOf, parseJson } from '../json.js'
-import { Flags } from '../oclif.js'
 import { findTarget, nameOfIndex, type Target } from '../place.js'
 
 const FEW = 20

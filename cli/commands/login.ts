@@ -1,9 +1,9 @@
+import * as Flags from '@oclif/core/flags'
 import { type Context, DevpiCommand } from '../base-command.js'
 import { Failure } from '../failure.js'
 import { argument, textFlag } from '../flags.js'
 import { reportIndexAccess } from '../index-status.js'
 import { objectOf, textOf } from '../json.js'
-import { Flags } from '../oclif.js'
 import { requireServer, type Target } from '../place.js'
 
 /** Trades a password for a token, which the commands after it send. */

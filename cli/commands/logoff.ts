@@ -1,5 +1,5 @@
+import * as Flags from '@oclif/core/flags'
 import { DevpiCommand } from '../base-command.js'
-import { Flags } from '../oclif.js'
 import { requireServer } from '../place.js'
 
 /** Forgets a login. */

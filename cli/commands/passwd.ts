@@ -1,6 +1,6 @@
+import * as Flags from '@oclif/core/flags'
 import { DevpiCommand } from '../base-command.js'
 import { argument } from '../flags.js'
-import { Flags } from '../oclif.js'
 import { requireServer } from '../place.js'
 import { currentUser, modifyUser } from './user.js'
 

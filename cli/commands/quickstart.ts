@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import * as Flags from '@oclif/core/flags'
 import { type Context, DevpiCommand } from '../base-command.js'
 import { Failure } from '../failure.js'
 import { textFlag } from '../flags.js'
 import { main } from '../main.js'
-import { Flags } from '../oclif.js'
 import { logTail, type ServerFolder, serverFolder, startServer, stopServer } from '../server-process.js'
 import { DEFAULT_PORT, portOf } from './server/start.js'
 

@@ -1,7 +1,7 @@
+import * as Flags from '@oclif/core/flags'
 import { type Context, DevpiCommand } from '../base-command.js'
 import { Failure } from '../failure.js'
 import { INDEX_FLAG, requiredArgument } from '../flags.js'
-import { Flags } from '../oclif.js'
 import { findIndex, type IndexTarget, requireServer } from '../place.js'
 import { isOn, type ProjectVersion, readProject } from '../project.js'
 import { parseRequirement, type Requirement } from '../requirement.js'

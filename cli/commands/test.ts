@@ -1,7 +1,7 @@
+import * as Flags from '@oclif/core/flags'
 import { type Context, DevpiCommand } from '../base-command.js'
 import { Failure, type FailureCode, usageError } from '../failure.js'
 import { argument, INDEX_FLAG, textFlag } from '../flags.js'
-import { Flags } from '../oclif.js'
 import { mapParallel } from '../parallel.js'
 import { findIndex, type IndexTarget } from '../place.js'
 import { splitWords } from '../tox.js'

@@ -1,8 +1,8 @@
+import * as Flags from '@oclif/core/flags'
 import { type Context, DevpiCommand, pairsOf, splitKeyValues } from '../base-command.js'
 import { Failure, usageError } from '../failure.js'
 import { argument } from '../flags.js'
 import { type JsonObject, objectOf, spoken, textOf } from '../json.js'
-import { Flags } from '../oclif.js'
 import { requireServer, requireUser, type Target } from '../place.js'
 import { address } from '../urls.js'
 

@@ -1,7 +1,7 @@
+import * as Flags from '@oclif/core/flags'
 import { DevpiCommand } from '../base-command.js'
 import { objectOf, textOf } from '../json.js'
 import { Failure } from '../failure.js'
-import { Flags } from '../oclif.js'
 
 /** The versions of the client and of the server it works with. */
 export default class Version extends DevpiCommand {

@@ -29,7 +29,7 @@ const IN_BACKGROUND = ['start', 'stop', 'status', 'log']
 /** Hands `--start`, `--stop`, `--status` and `--log` over to the command line, which keeps servers in the background. False for all else. */
 export async function manageInBackground(args) {
   const action = IN_BACKGROUND.find((name) => args.includes(`--${name}`))
-  const entry = new URL('../../dist/cli/main.js', import.meta.url)
+  const entry = new URL('../../dist/bundle/main.js', import.meta.url)
   if (action === undefined || !existsSync(fileURLToPath(entry))) return false
   process.env.NODE_ENV ??= 'production'
   const { main } = await import(entry.href)

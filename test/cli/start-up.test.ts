@@ -1,5 +1,7 @@
 import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { ROOT } from '#test/support/child-server.js'
 import { startServer } from '#test/support/server.js'
 import { DevpiHome } from './run-devpi.js'
 
@@ -30,8 +32,15 @@ test('a command loads itself and nothing of the server', async () => {
   await using server = await startServer()
   for (const line of [`use ${server.url}`, 'user -c ada password=', 'login ada --password=', 'index -c dev bases=', 'use dev']) await home.succeed(line)
   const loaded = await filesLoadedBy('list')
-  const ours = loaded.flatMap((path) => /[\\/]dist[\\/](\w+(?:-\w+)*)[\\/](.*)$/.exec(path.replace(/.*node_modules.*/, ''))?.slice(1) ?? [])
-  expect(new Set(ours.filter((_part, at) => at % 2 === 0))).toEqual(new Set(['cli', 'log-format']))
-  expect(loaded.filter((path) => /[\\/]commands[\\/]/.test(path) && !path.includes('node_modules'))).toEqual([expect.stringMatching(/[\\/]list\.js$/)])
-  expect(loaded.filter((path) => /[\\/]node_modules[\\/](express|level|classic-level|pino|busboy|chokidar|node-stream-zip|tar-stream|htmlparser2|hash-wasm|yaml)[\\/]/.test(path))).toEqual([])
+  expect(loaded.filter((path) => !/[\\/](cli[\\/]bin|dist[\\/]bundle)[\\/]/.test(path))).toEqual([])
+  expect(loaded.filter((path) => /[\\/]commands[\\/]/.test(path))).toEqual([expect.stringMatching(/[\\/]list\.js$/)])
+  const texts = await Promise.all(loaded.map((path) => readFile(path, 'utf8')))
+  const origins = texts.flatMap((text) => [...text.matchAll(/^\/\/ (dist\/[\w-]+|node_modules\/(?:@[\w-]+\/)?[\w.-]+)\//gm)].map(([, from]) => from))
+  expect(new Set(origins.filter((from) => from?.startsWith('dist/')))).toEqual(new Set(['dist/cli', 'dist/log-format']))
+  expect(origins).toEqual(expect.arrayContaining(['node_modules/@oclif/core', 'node_modules/got']))
+})
+
+test('the licences of what is bundled stand beside it', async () => {
+  const licences = await readFile(join(ROOT, 'dist/bundle/LICENSES.txt'), 'utf8')
+  for (const name of ['@oclif/core', 'got', 'http2-wrapper']) expect(licences).toMatch(new RegExp(`^${name} [\\d.]+: MIT\\n\\n.*Permission is hereby granted`, 'ms'))
 })

@@ -24,8 +24,8 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 test('the tarball holds the programs, and neither sources nor tests nor maps of them', () => {
-  expect(packed).toEqual(expect.arrayContaining(['README.md', 'oclif.manifest.json', 'dist/cli/main.js', 'dist/server/bin/serve.js', 'dist/log-format/index.d.ts', ...Object.values(MANIFEST.bin)]))
-  expect(packed.filter((path) => !/^(README\.md|package\.json|oclif\.manifest\.json|(cli|server)\/bin\/[a-z-]+\.js|dist\/(cli|server)\/.*\.js|dist\/log-format\/.*(\.js|\.d\.ts))$/.test(path))).toEqual([])
+  expect(packed).toEqual(expect.arrayContaining(['README.md', 'oclif.manifest.json', 'dist/bundle/main.js', 'dist/bundle/LICENSES.txt', 'dist/server/bin/serve.js', 'dist/log-format/index.d.ts', ...Object.values(MANIFEST.bin)]))
+  expect(packed.filter((path) => !/^(README\.md|package\.json|oclif\.manifest\.json|(cli|server)\/bin\/[a-z-]+\.js|dist\/bundle\/LICENSES\.txt|dist\/(bundle|server)\/.*\.js|dist\/log-format\/.*(\.js|\.d\.ts))$/.test(path))).toEqual([])
   expect(Object.keys(MANIFEST.scripts).filter((name) => /^(pre|post)?install$/.test(name))).toEqual([])
 })
 
