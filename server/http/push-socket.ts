@@ -48,6 +48,9 @@ export class PushSocket extends Duplex {
   get localPort(): number | undefined {
     return this.#socket.localPort
   }
+  get timeout(): number | undefined {
+    return this.#socket.timeout
+  }
   setTimeout(ms: number, callback?: () => void): this {
     if (callback !== undefined) this.once('timeout', callback)
     this.#socket.setTimeout(ms)

@@ -74,10 +74,12 @@ export class WriteRelay implements Disposable {
     const gone = (): void => { exchange.abandon() }
     response.once('close', gone)
     if (response.destroyed) gone()
+    using patience = new Patience(request)
     try {
       const answer = await exchange.answerTo(request)
       const status = answer.statusCode ?? 502
       const isBehind = status < 400 && !(await this.#caughtUp(answer))
+      patience[Symbol.dispose]()
       response.writeHead(status, answer.statusMessage ?? '', [...keptHeaders(answer), 'X-DEVPI-PROXY', 'replica', ...(isBehind ? ['X-DEVPI-REPLICA-BEHIND', 'yes'] : [])])
       await pipeline(answer, response).catch(() => { response.destroy() }) // half an answer must not pass for a whole one
     } finally {
@@ -143,6 +145,27 @@ export class WriteRelay implements Disposable {
       this.#waiting.delete(late)
       clearTimeout(timer)
     }
+  }
+}
+
+/** Once a client has sent all, nothing moves on its connection until the primary has answered, whose limit is then the one that counts. */
+class Patience implements Disposable {
+  readonly #request: IncomingMessage
+  readonly #idleMs: number
+
+  constructor(request: IncomingMessage) {
+    this.#request = request
+    this.#idleMs = request.socket.timeout ?? 0
+    request.once('end', this.#onSent)
+  }
+
+  [Symbol.dispose](): void {
+    this.#request.off('end', this.#onSent)
+    if (this.#request.complete) this.#request.socket.setTimeout(this.#idleMs)
+  }
+
+  readonly #onSent = (): void => {
+    this.#request.socket.setTimeout(0)
   }
 }
 

@@ -1,10 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { createServer, type IncomingMessage, request as httpRequest, type Server } from 'node:http'
+import { createServer, type IncomingMessage, request as httpRequest, type Server, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { once } from 'node:events'
 import { WriteRelay } from '#server/replication/write-relay.js'
 import { wheel } from '#test/support/archives.js'
-import { caughtUp, startReplica } from '#test/support/replica.js'
+import { caughtUp, startReplica, until } from '#test/support/replica.js'
 import { startServer, type TestServer, TestUser } from '#test/support/server.js'
 
 let primary: TestServer
@@ -135,6 +135,7 @@ test('guesses of one client at a replica are not counted as those of another', a
 describe('with a primary that does not do what it should', () => {
   const answers: Server = createServer((req, res) => {
     if (req.url?.startsWith('/+')) return void res.writeHead(503).end()
+    if (req.url === '/waits') return
     if (req.url === '/hangs-up') return void req.socket.destroy()
     if (req.url === '/breaks-off') {
       res.writeHead(200, { 'Content-Length': 1000 })
@@ -223,6 +224,29 @@ describe('with a primary that does not do what it should', () => {
     await expect(reply.text()).rejects.toThrow()
   })
 
+  test.each(['POST', 'PUSH'])('%s waits for the primary longer than a client may be idle', async (method) => {
+    await using hasty = await startReplica(primary, { idleTimeoutMs: 200 }, url)
+    let begun: ServerResponse | undefined
+    const note = (req: IncomingMessage, res: ServerResponse): void => { if (req.url === '/waits') req.resume().once('end', () => { begun = res }) }
+    answers.on('request', note)
+    const ask = (body: string): { readonly text: () => string; readonly closed: Promise<unknown> } => {
+      let text = ''
+      const socket = connect(Number(new URL(hasty.url).port), '127.0.0.1').on('data', (piece: Buffer) => (text += piece.toString())).on('error', () => undefined)
+      socket.write(`${method} /waits HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n${body}`)
+      return { text: () => text, closed: once(socket, 'close') }
+    }
+    await ask('ha').closed // who does not send all is not waited for
+    const whole = ask('half')
+    const cutOff = ask('ha')
+    await cutOff.closed // twice the time
+    await ask('ha').closed
+    await until(() => begun !== undefined)
+    begun!.end('late')
+    await until(() => whole.text().includes('late'))
+    expect([whole.text().slice(0, 15), cutOff.text()]).toEqual(['HTTP/1.1 200 OK', ''])
+    answers.off('request', note)
+  })
+
   test('a client that goes away in the middle leaves nothing behind, and the replica goes on', async () => {
     const { port } = new URL(relaying.url)
     const socket = connect(Number(port), '127.0.0.1')
@@ -266,7 +290,7 @@ test('an answer that is held back when its primary is left is no success: a late
   }).listen(0, '127.0.0.1')
   await once(front, 'listening')
   const sent = fetch(`http://127.0.0.1:${(front.address() as AddressInfo).port}/x`, { method: 'POST', body: '{}' })
-  await until(async () => wait !== undefined)
+  await until(() => wait !== undefined)
   relay[Symbol.dispose]()
   await (await sent).text()
   expect(refused).toMatchObject({ kind: 'upstream-failed', message: expect.stringContaining('is followed no more') })
@@ -275,7 +299,3 @@ test('an answer that is held back when its primary is left is no success: a late
     server.close()
   }
 })
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setImmediate(resolve))
-}
