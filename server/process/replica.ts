@@ -48,7 +48,7 @@ export function followPrimary(input: {
   const connection = new PrimaryConnection({ url: primaryUrl, node: storage.nodeId, tokens, replyTimeoutMs: silenceMs })
   const vault = new VaultFollower({
     storage,
-    fetch: (since, signal) => fetchSecrets(connection, since, { signal, silenceMs }),
+    fetch: (request) => fetchSecrets(connection, silenceMs, request),
     onFault: (error) => { logger.warn({ primary: primaryUrl, reason: error.message }, 'the secrets of the primary could not be fetched; it is tried again') },
   })
   const primary = new URL(primaryUrl)

@@ -145,8 +145,10 @@ export class Follower implements AsyncDisposable {
     let failures = 0
     while (!signal.aborted) {
       try {
+        const begun = performance.now()
         if (await this.#follow()) failures = 0
         else throw new Error('its reply ended before it said anything')
+        await this.#rest(this.#times.firstPauseMs - (performance.now() - begun)) // one that cuts off every reply is not asked all the time
       } catch (error) {
         if (signal.aborted) return
         if (error instanceof ChainError || error instanceof NotFollowable) {
@@ -158,9 +160,13 @@ export class Follower implements AsyncDisposable {
         this.#problem = sentenceOf(error)
         const retryMs = this.#pauseMs(failures)
         this.#options.report({ kind: 'failed', error, retryMs })
-        await wait(retryMs, undefined, { signal, ref: false }).catch(() => undefined)
+        await this.#rest(retryMs)
       }
     }
+  }
+
+  async #rest(ms: number): Promise<void> {
+    if (ms > 0) await wait(ms, undefined, { signal: this.#stop.signal, ref: false }).catch(() => undefined)
   }
 
   #stopFor(error: Error): void {
@@ -199,7 +205,7 @@ export class Follower implements AsyncDisposable {
       return await this.#take(reply, silence)
     } finally {
       silence.end()
-      if (!reply.complete) reply.destroy()
+      if (!reply.readableEnded) reply.destroy() // also one that is here and nobody read: it would keep the connection
     }
   }
 

@@ -12,7 +12,7 @@ import type { CommittedEntry } from '#server/storage/writer.js'
 export interface VaultFollowerOptions {
   readonly storage: Storage
   /** Asks the primary for what changed behind a serial; rejects when it is not there, or does not want to. */
-  readonly fetch: (since: Serial, signal: AbortSignal) => Promise<SecretsSince>
+  readonly fetch: (request: SecretsRequest) => Promise<void>
   /** Told of the first of several attempts that fail in a row. */
   readonly onFault?: (fault: Error) => void
   /** A number from 0 up to 1, so that replicas do not come back all at once. */
@@ -23,17 +23,30 @@ export interface VaultFollowerOptions {
 /** First pause after a failure; it doubles with each further one. */
 const RETRY_MS = 500
 const LONGEST_RETRY_MS = 30_000
+/** First pause before a node is asked again that is behind with its own secrets. */
+const BEHIND_MS = 20
 
 /** A change of a secret is recorded with one of these keys, or, as a new password is, with none at all. */
 const BESIDE_SECRETS: ReadonlySet<string> = new Set([keys.user.family, keys.token.family, keys.index.family])
 
-/** Asks the primary for the secrets that entries behind `since` changed. What it sends stops when nothing comes for `silenceMs`. */
-export async function fetchSecrets(primary: PrimaryConnection, since: Serial, options: { readonly signal: AbortSignal; readonly silenceMs: number }): Promise<SecretsSince> {
-  const { signal, silenceMs } = options
+export interface SecretsRequest {
+  /** Entries up to this one changed nothing that is asked for. */
+  readonly since: Serial
+  /** Takes over what is sent, while it comes. */
+  readonly take: (secrets: SecretsSince) => Promise<void>
+  readonly signal: AbortSignal
+}
+
+/** Asks the primary for secrets. Rejects when nothing of them comes for `silenceMs`, and with what `take` throws. */
+export async function fetchSecrets(primary: PrimaryConnection, silenceMs: number, { since, take, signal }: SecretsRequest): Promise<void> {
   const reply = await primary.get(since < 0 ? '/+vault' : `/+vault?since=${since}`, { Accept: 'application/x-ndjson, application/json' }, signal)
-  const pieces = unlessSilent(reply, silenceMs)
-  if (reply.statusCode !== 200) throw await refusalIn(reply, pieces)
-  return readSecretLines(pieces)
+  try {
+    const pieces = unlessSilent(reply, silenceMs)
+    if (reply.statusCode !== 200) throw await refusalIn(reply, pieces)
+    await take(await readSecretLines(pieces))
+  } finally {
+    if (!reply.readableEnded) reply.destroy() // it would keep the connection
+  }
 }
 
 /** Keeps the vault of a replica that of its primary: asks for secrets when an entry may have changed some. */
@@ -80,8 +93,9 @@ export class VaultFollower implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const { signal } = this.#stopping
-    const { storage, onFault, random = Math.random, retryMs = RETRY_MS } = this.#options
+    const { storage, onFault, retryMs = RETRY_MS } = this.#options
     let failures = 0
+    let behind = 0
     let isFirst = true // what was fetched before the last stop may be older than the entries
     while (!signal.aborted) {
       if (!isFirst && storage.secretsSerial >= this.#wanted) {
@@ -89,26 +103,37 @@ export class VaultFollower implements AsyncDisposable {
         continue
       }
       try {
+        const wanted = this.#wanted
         await this.#fetch(signal)
         isFirst = false
         failures = 0
+        // The other node, a replica itself, has the entry and not yet the secrets.
+        if (storage.secretsSerial >= wanted) behind = 0
+        else await this.#pause(BEHIND_MS * 2 ** Math.min(behind++, 10))
       } catch (error) {
         if (signal.aborted) return
         failures += 1
         if (failures === 1) onFault?.(error instanceof Error ? error : new Error('the secrets could not be fetched', { cause: error }))
-        const waitMs = Math.min(LONGEST_RETRY_MS, retryMs * 2 ** Math.min(failures - 1, 10))
-        await pause(waitMs * (0.5 + random() / 2), undefined, { signal }).catch(() => undefined)
+        await this.#pause(Math.min(LONGEST_RETRY_MS, retryMs * 2 ** Math.min(failures - 1, 10)))
       }
     }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    const { random = Math.random } = this.#options
+    await pause(ms * (0.5 + random() / 2), undefined, { signal: this.#stopping.signal }).catch(() => undefined)
   }
 
   async #fetch(signal: AbortSignal): Promise<void> {
     const { storage, fetch } = this.#options
     const since = storage.secretsSerial
-    const secrets = await fetch(since, signal)
-    // A primary that begins anew, or one behind this node, says all it has.
-    if (secrets.serial < since && !secrets.isComplete) throw new Error(`the other node has secrets up to serial ${secrets.serial} only, those here are of ${nextSerial(since)} or later`)
-    await storage.importSecrets(secrets)
+    const take = async (secrets: SecretsSince): Promise<void> => {
+      // A primary that begins anew, or one behind this node, says all it has.
+      if (secrets.serial < since && !secrets.isComplete) throw new Error(`the other node has secrets up to serial ${secrets.serial} only, those here are of ${nextSerial(since)} or later`)
+      // Whatever it says: for entries that are not here yet it is asked again.
+      await storage.importSecrets({ ...secrets, serial: toSerial(Math.min(secrets.serial, storage.head.serial)) })
+    }
+    await fetch({ since, take, signal })
     this.#have.moveTo(storage.secretsSerial)
   }
 }
