@@ -11,6 +11,8 @@ export const RELAY_HEADER = 'X-DEVPI-RELAY'
 export const CLIENT_ADDRESS_HEADER = 'X-DEVPI-CLIENT-ADDRESS'
 /** What stands in front of links for that client. Not `X-Outside-Url`, which proxies before the primary set for their own clients. */
 export const CLIENT_OUTSIDE_URL_HEADER = 'X-DEVPI-CLIENT-OUTSIDE-URL'
+/** Uuids of the nodes that relayed a request so far. Nothing is proven by it: what it can do is to stop the request. */
+const RELAYED_BY_HEADER = 'X-DEVPI-RELAYED-BY'
 
 export interface WriteRelayOptions {
   /** Address of the primary. */
@@ -66,10 +68,13 @@ export class WriteRelay implements Disposable {
   }
 
   /**
-   * Refuses `not-available` when the primary is not there, and
+   * Refuses `not-available` when the primary is not there, or the request comes back to this node, and
    * `upstream-failed` when it went away before it answered, or is followed no more before this node has what it answered.
    */
   async relay(request: IncomingMessage, response: ServerResponse, client: RelayedClient): Promise<void> {
+    if (relayedBy(request).includes(this.#options.credentials().node)) {
+      throw new Refusal('not-available', `this server and ${this.#options.primary.host} follow each other, and none of them is the primary: nothing can be changed`)
+    }
     using exchange = new Exchange(this.#send(request, client), this.#options.primary)
     const gone = (): void => { exchange.abandon() }
     response.once('close', gone)
@@ -102,6 +107,7 @@ export class WriteRelay implements Disposable {
       ...sentHeaders(request),
       ...claim?.(),
       'X-DEVPI-REPLICA-UUID': node,
+      [RELAYED_BY_HEADER]: [...relayedBy(request), node].join(', '),
       [RELAY_HEADER]: token,
       [CLIENT_ADDRESS_HEADER]: client.address,
       [CLIENT_OUTSIDE_URL_HEADER]: client.outsideUrl,
@@ -228,7 +234,7 @@ const NOT_PASSED_ON: ReadonlySet<string> = new Set([
 ])
 const NOT_SENT: ReadonlySet<string> = new Set([
   ...NOT_PASSED_ON, 'host', 'expect', 'x-outside-url', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-forwarded-prefix', 'x-real-ip', 'forwarded',
-  RELAY_HEADER.toLowerCase(), CLIENT_ADDRESS_HEADER.toLowerCase(), CLIENT_OUTSIDE_URL_HEADER.toLowerCase(), 'x-devpi-replica-uuid',
+  RELAY_HEADER.toLowerCase(), CLIENT_ADDRESS_HEADER.toLowerCase(), CLIENT_OUTSIDE_URL_HEADER.toLowerCase(), 'x-devpi-replica-uuid', RELAYED_BY_HEADER.toLowerCase(),
   EPOCH_HEADER.toLowerCase(), EPOCH_START_HEADER.toLowerCase(), HISTORY_HEADER.toLowerCase(), PRIMARY_URL_HEADER.toLowerCase(), // of a node, and believed beside its token
 ])
 /** Which node answers, and its epoch, is said by this one. */
@@ -259,6 +265,11 @@ function keptHeaders({ rawHeaders, headers }: IncomingMessage): string[] {
     const lower = name.toLowerCase()
     return at % 2 === 1 || NOT_KEPT.has(lower) || named.has(lower) ? [] : [name, rawHeaders[at + 1] ?? '']
   })
+}
+
+function relayedBy({ headers }: IncomingMessage): readonly string[] {
+  const stated = headers[RELAYED_BY_HEADER.toLowerCase()]
+  return typeof stated === 'string' ? stated.split(', ') : []
 }
 
 function namedIn(connection: string | undefined): ReadonlySet<string> {

@@ -6,6 +6,7 @@ import { WriteRelay } from '#server/replication/write-relay.js'
 import { wheel } from '#test/support/archives.js'
 import { caughtUp, startReplica, until } from '#test/support/replica.js'
 import { startServer, type TestServer, TestUser } from '#test/support/server.js'
+import { startTcpProxy } from '#test/support/tcp-proxy.js'
 
 let primary: TestServer
 let replica: TestServer
@@ -270,6 +271,18 @@ test('without its primary a replica refuses changes in a sentence, and is read a
   expect(reply.status).toBe(503)
   expect(await reply.text()).toMatch(/primary 127\.0\.0\.1:\d+ cannot be reached.*can be read/)
   expect((await left.fetch('/gus/dev', { headers: JSON_HEADERS })).status).toBe(200)
+})
+
+test('a change that comes back to where it began is refused: replicas that follow each other have no primary', async () => {
+  await using way = await startTcpProxy(primary.url)
+  await using one = await startReplica(primary, {}, way.url)
+  await using other = await startReplica(primary, {}, one.url)
+  way.target = other.url
+  way.cutAll()
+  for (const server of [one, other]) {
+    const reply = await server.fetch('/+login', { method: 'POST', body: '{"user": "ada", "password": "ada secret"}', signal: AbortSignal.timeout(10_000) })
+    expect([reply.status, await reply.text()]).toEqual([503, expect.stringMatching(/follow each other, and none of them is the primary/)])
+  }
 })
 
 test('an answer that is held back when its primary is left is no success: a later serial is of another primary', async () => {
