@@ -33,6 +33,8 @@ export interface ServerConfig {
   readonly skippedFiles: SkippedIndexes
   /** Addresses of further nodes that a replica asks for files. */
   readonly fileSources: readonly string[]
+  /** For a promotion: whether secrets that have not come from the primary are given up. */
+  readonly acceptLostSecrets: boolean
   /** Other nodes of this history. */
   readonly peers: readonly string[]
   /** Where options were read from besides. */
@@ -120,6 +122,7 @@ function typedConfig(values: OptionValues, env: ConfigSources['env']): ServerCon
     fileThreads: values.integer('file-replication-threads', 1, 64),
     skippedFiles: values.skippedIndexes('file-replication-skip-indexes'),
     fileSources: values.urls('file-replication-source'),
+    acceptLostSecrets: values.flag('accept-lost-secrets'),
     peers: values.urls('peer'),
     configFile: values.path('configfile'),
     secretFile: values.path('secretfile'),

@@ -3,11 +3,26 @@ import { Refusal } from '#log-format/api/refusal.js'
 import type { ChainHead } from '#log-format/chain.js'
 import type { Relay } from '#server/http/relay.js'
 import { type Follower, PARTED_FACT } from '#server/replication/follower.js'
+import { missingSecrets, missingSentence } from '#server/replication/missing-secrets.js'
 import type { WriteRelay } from '#server/replication/write-relay.js'
 import type { Storage } from '#server/storage/storage.js'
 import type { Logger } from './logger.js'
 import type { Following } from './replica.js'
 import { FORMER_URL_FACT, PRIMARY_URL_FACT, type Role, ROLE_FACT } from './role.js'
+
+/** What becomes of a promotion when secrets of the primary have not come. */
+export interface PromoteOptions {
+  readonly lostSecrets: 'refuse' | 'accept'
+}
+
+/** The head with the first entry of the new epoch. */
+export interface Promoted extends ChainHead {
+  /** Secrets that are not here, in words; undefined when all are. */
+  readonly lost: string | undefined
+}
+
+/** Changes wait for so long at most until the secrets of a primary come that may be gone. */
+const SECRETS_TIMEOUT_MS = 2000
 
 export interface NodeRoleOptions {
   readonly storage: Storage
@@ -78,22 +93,31 @@ export class NodeRole implements AsyncDisposable {
     })
   }
 
-  /** Makes a primary of the replica. Resolves to the head with the first entry of its epoch. Refuses `conflict` what is none. */
-  promote(request: string): Promise<ChainHead> {
+  /**
+   * Makes a primary of the replica. Resolves to the head with the first entry of its epoch. Refuses `conflict` what is
+   * none, and one that lacks secrets of its primary, unless `lostSecrets` are accepted.
+   */
+  promote(request: string, { lostSecrets }: PromoteOptions): Promise<Promoted> {
+    const accept = (lost: string | undefined): string | undefined => {
+      if (lost !== undefined && lostSecrets === 'refuse') throw lacksSecrets(lost)
+      return lost
+    }
     return this.#change(async () => {
       const { storage, checkPrimary, now, logger } = this.#options
       const primaryUrl = this.#primaryUrl
       if (this.#role !== 'replica' || primaryUrl === undefined) throw new Refusal('conflict', `this server is a ${this.#role} already; only a replica can be promoted`)
       await checkPrimary()
+      accept(await this.#lostSecrets())
       const former = this.primaryUuid
       const behind = this.follower?.status.lag.serials ?? 0
       await this.#leave()
       try {
+        const lost = accept(missingSentence(await missingSecrets(storage))) // of the last entries that came, too
         const head = await storage.promote({ time: now(), actor: '+system', via: 'system', request }, { former, facts: promotedFacts(primaryUrl) })
         this.#role = 'primary'
         this.#primaryUrl = undefined
-        logger.warn({ serial: head.serial, epoch: head.epoch, former, behind }, 'promoted: this server is the primary from now on')
-        return head
+        logger.warn({ serial: head.serial, epoch: head.epoch, former, behind, ...(lost !== undefined && { lost }) }, 'promoted: this server is the primary from now on')
+        return { ...head, lost }
       } catch (error) {
         this.#follow(primaryUrl)
         throw error
@@ -104,6 +128,14 @@ export class NodeRole implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#turn
     await this.#leave()
+  }
+
+  /** Secrets of the primary that are not here, in words; it is asked for them once more. */
+  async #lostSecrets(): Promise<string | undefined> {
+    const { storage } = this.#options
+    if (missingSentence(await missingSecrets(storage)) === undefined) return undefined
+    await this.#following?.vault.hurry(AbortSignal.timeout(SECRETS_TIMEOUT_MS)).catch(() => undefined) // what is missing then is said
+    return missingSentence(await missingSecrets(storage))
   }
 
   #follow(primaryUrl: string): void {
@@ -141,6 +173,10 @@ export class NodeRole implements AsyncDisposable {
     this.#turn = turn.catch(() => undefined)
     return turn
   }
+}
+
+export function lacksSecrets(missing: string): Refusal {
+  return new Refusal('conflict', `${missing} have not come here from the primary; promote this server while the primary can be reached, or with --accept-lost-secrets, and set them anew then: what was valid before them is valid again`)
 }
 
 /** What is noted with the first entry of a primary that was a replica. */

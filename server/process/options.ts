@@ -16,9 +16,10 @@ export interface Option {
 export type OptionName =
   | 'configfile' | 'debug' | 'serverdir' | 'host' | 'port' | 'outside-url' | 'trusted-proxy' | 'secretfile'
   | 'restrict-modify' | 'push-host' | 'allow-private-upstream' | 'mirror-cache-expiry' | 'mirror-cache-size' | 'offline-mode' | 'metrics-from' | 'max-request-body-size' | 'undo-window' | 'argon2-memory-cost' | 'argon2-parallelism' | 'argon2-time-cost'
-  | 'role' | 'primary-url' | 'master-url' | 'from-snapshot' | 'file-replication-threads' | 'file-replication-skip-indexes' | 'file-replication-source' | 'peer'
+  | 'accept-lost-secrets' | 'role' | 'primary-url' | 'master-url' | 'from-snapshot' | 'file-replication-threads' | 'file-replication-skip-indexes' | 'file-replication-source' | 'peer'
   | 'no-root-pypi' | 'root-passwd' | 'root-passwd-hash'
 
+const PROMOTE: readonly Program[] = ['devpi-server promote']
 const ALL: readonly Program[] = ['devpi-server', 'devpi-init', 'devpi-fsck', 'devpi-passwd', 'devpi-server promote']
 const SERVER: readonly Program[] = ['devpi-server']
 const INIT: readonly Program[] = ['devpi-server', 'devpi-init']
@@ -52,7 +53,8 @@ export const OPTIONS: readonly Option[] = [
     help: 'address of another replica, with the same secret, that is asked for files when the primary does not give them; may be repeated',
   },
   { name: 'peer', programs: SERVER, argument: 'URL', repeatable: true, help: 'address of another server of this history, which a primary asks whether one was promoted in its place; may be repeated' },
-  { name: 'secretfile', programs: SERVER, argument: 'FILE', help: 'secret that signs login tokens, and by which replicas are known: on those, a copy of their primary\'s' },
+  { name: 'accept-lost-secrets', programs: PROMOTE, help: 'promote it although new passwords and API tokens, which are named, have not come from the primary' },
+  { name: 'secretfile', programs: ['devpi-server', 'devpi-server promote'], argument: 'FILE', help: 'secret that signs login tokens, and by which replicas are known: on those, a copy of their primary\'s' },
   { name: 'restrict-modify', programs: SERVER, argument: 'USERS', help: 'only these users and :groups, separated by commas, may create or change users and indexes' },
   {
     name: 'push-host', programs: SERVER, argument: 'HOST', repeatable: true,

@@ -1,10 +1,10 @@
-import type { ChainHead } from '#log-format/chain.js'
 import { NO_SERIAL } from '#log-format/serial.js'
 import type { PasswordHasher } from '#server/auth/passwords.js'
 import type { ReplicaTable } from '#server/replication/replica-table.js'
 import type { Storage } from '#server/storage/storage.js'
 import { isLoopback, type ServerConfig } from './config.js'
 import { initialiseStorage, refuseOpenRoot } from './initialise.js'
+import type { Promoted } from './node-role.js'
 import { FORMER_URL_FACT } from './role.js'
 
 /** What of a server is otherwise where entries are made: the first one, and that not anybody is root. Resolves to whether it is new. */
@@ -20,8 +20,13 @@ export async function checkPrimary(storage: Storage, config: ServerConfig, hashe
   if (!isLoopback(config.host)) await refuseOpenRoot(storage, hasher, config.host)
 }
 
-export function promotedSentence({ serial, epoch }: ChainHead): string {
-  return `the running server is the primary from serial ${serial} on, in epoch ${epoch}; start it from now on without --role replica and --primary-url`
+export function promotedSentence({ serial, epoch, lost }: Promoted): string {
+  return `the running server is the primary from serial ${serial} on, in epoch ${epoch}; start it from now on without --role replica and --primary-url${lostSecretsSentence(lost)}`
+}
+
+/** Put behind what says that a server was promoted. */
+export function lostSecretsSentence(lost: string | undefined): string {
+  return lost === undefined ? '' : `; set anew what did not come from the old primary: ${lost}`
 }
 
 const MOST_PEERS = 64

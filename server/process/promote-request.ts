@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Refusal } from '#log-format/api/refusal.js'
 import type { Logger } from './logger.js'
+import type { PromoteOptions } from './node-role.js'
 
 /** How often a server looks whether it is asked, and who asks whether there is an answer. */
 const LOOK_MS = 100
@@ -15,6 +16,9 @@ export interface PromoteAnswer {
   readonly sentence: string
 }
 
+/** Behind the id of a request. */
+const ACCEPT_LOST_SECRETS = 'accept-lost-secrets'
+
 const REQUEST_FILE = 'promote.request'
 const ANSWER_FILE = 'promote.answer'
 
@@ -23,10 +27,11 @@ const ANSWER_FILE = 'promote.answer'
  * file there: so may who may write there, and nobody over the network. Refuses
  * `not-available` when nobody answers; the request is taken back then.
  */
-export async function askToPromote(serverDir: string, timeoutMs = ANSWER_TIMEOUT_MS): Promise<PromoteAnswer> {
+export async function askToPromote(serverDir: string, { lostSecrets }: PromoteOptions, timeoutMs = ANSWER_TIMEOUT_MS): Promise<PromoteAnswer> {
   const id = randomBytes(16).toString('hex')
   const request = join(serverDir, REQUEST_FILE)
-  await placeFile(request, id)
+  const text = lostSecrets === 'accept' ? `${id} ${ACCEPT_LOST_SECRETS}` : id
+  await placeFile(request, text)
   const endMs = performance.now() + timeoutMs
   while (performance.now() < endMs) {
     const found = answerOf(await textOf(join(serverDir, ANSWER_FILE)), id)
@@ -36,19 +41,19 @@ export async function askToPromote(serverDir: string, timeoutMs = ANSWER_TIMEOUT
     }
     await wait(LOOK_MS)
   }
-  if ((await textOf(request)) === id) await rm(request, { force: true })
+  if ((await textOf(request)) === text) await rm(request, { force: true })
   throw new Refusal('not-available', `the server that runs on ${serverDir} does not answer; see its log file, stop it, and run this again`)
 }
 
 /** Answers requests until it is disposed. Those of before are taken away: nobody waits for them any more. */
 export class PromoteRequests implements AsyncDisposable {
   readonly #serverDir: string
-  readonly #promote: () => Promise<string>
+  readonly #promote: (options: PromoteOptions) => Promise<string>
   readonly #logger: Logger
   readonly #stop = new AbortController()
   readonly #running: Promise<void>
 
-  constructor(serverDir: string, promote: () => Promise<string>, logger: Logger) {
+  constructor(serverDir: string, promote: (options: PromoteOptions) => Promise<string>, logger: Logger) {
     this.#serverDir = serverDir
     this.#promote = promote
     this.#logger = logger
@@ -66,19 +71,19 @@ export class PromoteRequests implements AsyncDisposable {
     await rm(request, { force: true })
     await rm(join(this.#serverDir, ANSWER_FILE), { force: true })
     while (!signal.aborted) {
-      const id = await textOf(request)
-      if (id !== undefined && /^[0-9a-f]{32}$/.test(id)) {
+      const [, id, option] = /^([0-9a-f]{32})(?: (\S+))?$/.exec((await textOf(request)) ?? '') ?? []
+      if (id !== undefined) {
         await rm(request, { force: true })
-        await this.#answer(id)
+        await this.#answer(id, { lostSecrets: option === ACCEPT_LOST_SECRETS ? 'accept' : 'refuse' })
       }
       await wait(LOOK_MS, undefined, { signal, ref: false }).catch(() => undefined)
     }
   }
 
-  async #answer(id: string): Promise<void> {
+  async #answer(id: string, options: PromoteOptions): Promise<void> {
     let answer: PromoteAnswer
     try {
-      answer = { isDone: true, sentence: await this.#promote() }
+      answer = { isDone: true, sentence: await this.#promote(options) }
     } catch (error) {
       if (!(error instanceof Refusal)) this.#logger.error({ err: error }, 'the server could not be promoted')
       answer = { isDone: false, sentence: error instanceof Refusal ? error.message : 'the server could not be promoted; see its log file' }

@@ -44,7 +44,7 @@ import type { Logger } from './logger.js'
 import { openMirrors } from './mirrors.js'
 import { packageFolder, packageVersion } from './package-version.js'
 import { checkPrimary, knownPeers, preparePrimary, promotedSentence } from './primary.js'
-import { NodeRole } from './node-role.js'
+import { NodeRole, type PromoteOptions } from './node-role.js'
 import { PromoteRequests } from './promote-request.js'
 import { followPrimary } from './replica.js'
 import type { Role } from './role.js'
@@ -80,7 +80,7 @@ export interface RunningServer extends AsyncDisposable {
   readonly fileReplication: FileReplication | undefined
   readonly role: Role
   /** See `NodeRole`. Resolves to a sentence about it. */
-  readonly promote: () => Promise<string>
+  readonly promote: (options?: PromoteOptions) => Promise<string>
   readonly followAt: (primaryUrl: string) => Promise<void>
 }
 
@@ -192,7 +192,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
   address.port = (server.address() as AddressInfo).port
 
   stack.use(keepSweeping({ storage, blobs, undoWindowMs: config.undoWindowMs, now, onSwept: (counts) => { swept = counts } }, logger))
-  const promote = async (): Promise<string> => promotedSentence(await role.promote(newRequestId()))
+  const promote = async (options: PromoteOptions = { lostSecrets: 'refuse' }): Promise<string> => promotedSentence(await role.promote(newRequestId(), options))
   stack.use(new PromoteRequests(config.serverDir, promote, logger))
   const running = stack.move()
   return {

@@ -49,6 +49,14 @@ export async function fetchSecrets(primary: PrimaryConnection, silenceMs: number
   }
 }
 
+/** Takes over what another node sends of the secrets behind `since`. */
+export async function takeSecrets(storage: Storage, since: Serial, secrets: SecretsSince): Promise<void> {
+  // A primary that begins anew, or one behind this node, says all it has.
+  if (secrets.serial < since && !secrets.isComplete) throw new Error(`the other node has secrets up to serial ${secrets.serial} only, those here are of ${nextSerial(since)} or later`)
+  // Whatever it says: for entries that are not here yet it is asked again.
+  await storage.importSecrets({ ...secrets, serial: toSerial(Math.min(secrets.serial, storage.head.serial)) })
+}
+
 /** Keeps the vault of a replica that of its primary: asks for secrets when an entry may have changed some. */
 export class VaultFollower implements AsyncDisposable {
   readonly #options: VaultFollowerOptions
@@ -74,6 +82,11 @@ export class VaultFollower implements AsyncDisposable {
     if (this.#options.storage.secretsSerial < serial && this.#wanted > this.#options.storage.secretsSerial) {
       await this.#have.reached(toSerial(Math.min(serial, this.#wanted)), signal)
     }
+  }
+
+  /** Asks the primary at once, whatever failed before. Rejects when it does not say, or the signal is aborted. */
+  async hurry(signal: AbortSignal): Promise<void> {
+    await this.#fetch(AbortSignal.any([signal, this.#stopping.signal]))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -127,13 +140,7 @@ export class VaultFollower implements AsyncDisposable {
   async #fetch(signal: AbortSignal): Promise<void> {
     const { storage, fetch } = this.#options
     const since = storage.secretsSerial
-    const take = async (secrets: SecretsSince): Promise<void> => {
-      // A primary that begins anew, or one behind this node, says all it has.
-      if (secrets.serial < since && !secrets.isComplete) throw new Error(`the other node has secrets up to serial ${secrets.serial} only, those here are of ${nextSerial(since)} or later`)
-      // Whatever it says: for entries that are not here yet it is asked again.
-      await storage.importSecrets({ ...secrets, serial: toSerial(Math.min(secrets.serial, storage.head.serial)) })
-    }
-    await fetch({ since, take, signal })
+    await fetch({ since, take: (secrets) => takeSecrets(storage, since, secrets), signal })
     this.#have.moveTo(storage.secretsSerial)
   }
 }

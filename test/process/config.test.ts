@@ -22,6 +22,7 @@ test('everything has a default', () => {
     fileThreads: 4,
     skippedFiles: { indexes: new Set(), types: new Set() },
     fileSources: [],
+    acceptLostSecrets: false,
     peers: [],
     configFile: undefined,
     secretFile: undefined,

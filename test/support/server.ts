@@ -83,6 +83,7 @@ export function testConfig(changes: Partial<ServerConfig>): ServerConfig {
     fileThreads: 4,
     skippedFiles: { indexes: new Set(), types: new Set() },
     fileSources: [],
+    acceptLostSecrets: false,
     peers: [],
     configFile: undefined,
     secretFile: undefined,
