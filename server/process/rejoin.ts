@@ -1,4 +1,4 @@
-import { copyFile, link, mkdir } from 'node:fs/promises'
+import { copyFile, link, mkdir, open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Refusal } from '#log-format/api/refusal.js'
 import { digestHex } from '#log-format/chain.js'
@@ -115,6 +115,16 @@ async function keepBlob(serverDir: string, sha256: string): Promise<void> {
   const to = join(folder, sha256)
   await link(from, to).catch(async (error: unknown) => {
     const code = error instanceof Error || (typeof error === 'object' && error !== null) ? (error as { readonly code?: unknown }).code : undefined
-    if (code !== 'EEXIST' && code !== 'ENOENT') await copyFile(from, to) // a file system without links
+    if (code !== 'EEXIST' && code !== 'ENOENT') await placeCopy(from, to) // a file system without links
   })
+}
+
+/** The copy has its name only once all of it is on the disk: a part of it would pass for the file. */
+async function placeCopy(from: string, to: string): Promise<void> {
+  await copyFile(from, `${to}.new`)
+  {
+    await using copied = await open(`${to}.new`)
+    await copied.sync()
+  }
+  await rename(`${to}.new`, to)
 }

@@ -1,8 +1,5 @@
-import { execFile } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
 import { ChainError } from '#log-format/errors.js'
 import { decodeEntry, encodeEntry } from '#log-format/codec.js'
 import { digestHex, entryDigest } from '#log-format/chain.js'
@@ -11,7 +8,6 @@ import { nextSerial, type Serial, toSerial } from '#log-format/serial.js'
 import { PRIMARY_UUID_FACT } from '#server/storage/rows.js'
 import { entryLine, setEntriesAside } from '#server/storage/set-aside.js'
 import type { Storage } from '#server/storage/storage.js'
-import { ROOT } from '#test/support/child-server.js'
 import { allRows, collect, openStorage, origin, refusalOf, setProject, someMutation, tempFolder } from './temp-storage.js'
 
 const FORMER = 'ef'.repeat(16)
@@ -108,27 +104,4 @@ test('what is behind a serial is put aside and taken away, as if it had never be
   await using fresh = await tempFolder()
   await followed(fresh.path)
   expect(await allRows(path, 'ekop')).toEqual(await allRows(join(fresh.path, 'store'), 'ekop'))
-})
-
-test('a promotion that is killed leaves a replica or a primary', async () => {
-  await using folder = await tempFolder()
-  await followed(folder.path)
-  const path = join(folder.path, 'store')
-  {
-    await using store = await openStorage(path, { source: 'import' })
-    await store.setFact('role', 'replica')
-    await store.setFact('primary-url', 'http://127.0.0.1:9')
-  }
-  for (const ms of [50, 200, 400, 600]) {
-    const child = execFile(process.execPath, [join(ROOT, 'server/bin/devpi-server.js'), 'promote', '--serverdir', path])
-    const exited = once(child, 'exit')
-    await Promise.race([wait(ms), exited])
-    child.kill('SIGKILL')
-    await exited
-    await using store = await openStorage(path, { source: 'import' })
-    const { role, epoch } = { role: store.fact('role'), epoch: store.head.epoch }
-    expect([['replica', 0], ['primary', 1]]).toContainEqual([role, epoch])
-    expect(store.head.serial).toBe(2 + epoch)
-    if (epoch === 1) break
-  }
 })
