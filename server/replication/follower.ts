@@ -73,8 +73,8 @@ class NotFollowable extends Error {
 /**
  * Keeps the storage of a replica in step with its primary, from when it is
  * made until it is disposed. Failures are retried, after pauses that grow and
- * are never the same for two replicas; a damaged entry, another history or
- * another primary end it, as nothing that it could do would help.
+ * are never the same for two replicas; an entry that is damaged each time it is asked for, another
+ * history or another primary end it, as nothing that it could do would help.
  */
 export class Follower implements AsyncDisposable {
   readonly #options: FollowerOptions
@@ -88,6 +88,8 @@ export class Follower implements AsyncDisposable {
   #epoch: number
   #state: FollowerStatus['state'] = 'connecting'
   #problem: string | undefined
+  /** What was wrong with the newest entry that did not continue the log. */
+  #doubt: string | undefined
   #primarySerial: Serial = NO_SERIAL
   #primarySerialMs: number | undefined
   #contactedMs: number | undefined
@@ -151,7 +153,7 @@ export class Follower implements AsyncDisposable {
         await this.#rest(this.#times.firstPauseMs - (performance.now() - begun)) // one that cuts off every reply is not asked all the time
       } catch (error) {
         if (signal.aborted) return
-        if (error instanceof ChainError || error instanceof NotFollowable) {
+        if (error instanceof NotFollowable || (error instanceof ChainError && this.#isCertain(error))) {
           this.#stopFor(error)
           return
         }
@@ -167,6 +169,16 @@ export class Follower implements AsyncDisposable {
 
   async #rest(ms: number): Promise<void> {
     if (ms > 0) await wait(ms, undefined, { signal: this.#stop.signal, ref: false }).catch(() => undefined)
+  }
+
+  /**
+   * Whether an entry is wrong where it is stored, not only as it came: it is then the
+   * same when it is asked for anew. One with another serial than was asked for comes of a stream in which something is twice, or missing.
+   */
+  #isCertain({ serial, message }: ChainError): boolean {
+    const isSame = message === this.#doubt
+    this.#doubt = message
+    return isSame && serial === nextSerial(this.#options.storage.head.serial)
   }
 
   #stopFor(error: Error): void {

@@ -25,7 +25,7 @@ import { startServer, type TestServer } from '#test/support/server.js'
 const ROUNDS = process.env['KILL_ROUNDS'] ?? '1'
 const PROGRAM = join(ROOT, 'server/bin/devpi-server.js')
 /** About as many instants as these have, see `faulty-disk.ts`. */
-const INSTANTS = { rejoin: 60, running: 12, stopped: 8 }
+const INSTANTS = { rejoin: 94, running: 11, stopped: 6 }
 const MOST_INSTANTS = 1000
 const ASK_MS = 1000
 

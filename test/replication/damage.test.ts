@@ -39,11 +39,13 @@ interface Answer {
   readonly body: Buffer
 }
 
-/** A replica of something that answers every request with the same, and goes on sending nothing. */
-async function replicaOf(answer: Answer, run: (replica: TestServer) => Promise<void>): Promise<void> {
+/** A replica of something that answers each request for the log with the next answer, and all others with the last one, and goes on sending nothing. */
+async function replicaOf(answers: Answer | readonly [Answer, Answer], run: (replica: TestServer) => Promise<void>): Promise<void> {
   const serverDir = await mkdtemp(join(tmpdir(), 'devpi-fake-primary-'))
   await writeFile(join(serverDir, '.secret'), randomBytes(32).toString('base64'), { mode: 0o600 })
-  const primary = createServer((_, reply) => {
+  const left = [answers].flat()
+  const primary = createServer((req, reply) => {
+    const answer = (left.length > 1 && req.url?.startsWith('/+changelog/') === true ? left.shift() : left.at(-1)) ?? { body: Buffer.alloc(0) }
     reply.writeHead(answer.status ?? 200, { 'Content-Type': CHANGELOG_TYPE, 'X-DEVPI-UUID': PRIMARY, 'X-DEVPI-PRIMARY-UUID': PRIMARY, 'X-DEVPI-SERIAL': '9', ...answer.headers })
     reply.write(answer.body)
     if (answer.status !== undefined) reply.end()
@@ -66,13 +68,30 @@ test('a damaged entry stops the replica with its serial and both digests, and wh
   const { frames, heads } = framesOf([user('alice'), user('bob'), user('carl')])
   const damaged = Buffer.from(frames[1]!)
   damaged[damaged.length - 1]! ^= 1
-  await replicaOf({ body: Buffer.concat([frames[0]!, damaged, frames[2]!]) }, async (replica) => {
+  const again = { body: Buffer.concat([damaged, frames[2]!]) }
+  await replicaOf([{ body: Buffer.concat([frames[0]!, again.body]) }, again], async (replica) => {
     await until(() => replica.running.follower!.status.state === 'stopped')
     expect(stateOf(replica)).toMatch(/^stopped: entry 1 does not continue the log: its digest here is [0-9a-f]{64}, the one sent with it [0-9a-f]{64}/)
     expect(stateOf(replica)).toContain(digestHex(heads[1]!.digest))
-    expect(replica.log.filter((line) => line.includes('entry 1 does not continue'))).toHaveLength(1)
+    expect(replica.log.filter((line) => line.includes('entry 1 does not continue') && line.includes('followed no further'))).toHaveLength(1)
     expect(replica.head()).toBe(0)
     expect((await replica.fetch('/alice', { headers: { Accept: 'application/json' } })).status).toBe(200)
+  })
+})
+
+test.each<[string, (frames: readonly Buffer[]) => Buffer[], number]>([
+  ['twice', ([one, two, three]) => [one!, two!, two!, three!], 2],
+  ['twice, all of them', (frames) => [...frames, ...frames], 3],
+  ['twice in part', ([one, two, three]) => [one!, two!, two!.subarray(0, 60), three!], 0], // of a piece that cannot be read nothing is taken
+  ['not at all', ([one, , three]) => [one!, three!], 1],
+  ['damaged on the way', ([one, two, three]) => [one!, Buffer.concat([two!.subarray(0, -1), Buffer.from([two!.at(-1)! ^ 1])]), three!], 1],
+])('an entry that comes %s is asked for anew, and no entry is taken twice', async (_, spoilt, taken) => {
+  const { frames, heads } = framesOf([user('alice'), user('bob'), user('carl')])
+  await replicaOf([{ status: 200, body: Buffer.concat(spoilt(frames)) }, { body: Buffer.concat(frames.slice(taken)) }], async (replica) => {
+    await until(() => replica.head() === 2)
+    await until(() => replica.running.follower!.status.state === 'following')
+    expect(digestHex(replica.running.storage.head.digest)).toBe(digestHex(heads[2]!.digest))
+    expect(replica.running.storage.writeCounts.entries).toBe(3)
   })
 })
 
