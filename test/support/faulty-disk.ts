@@ -3,8 +3,8 @@
  *
  * - `kill`: the process ends, as by `kill -9`, at so manieth an instant of what it does to its disk: before
  *   a step, in the middle of a file, after a step. `armed`: instants count while there is such a file.
- * - `full`: while there is such a file the disk is full. With the word `low` in it the disk only says
- *   that it has little room; otherwise all that is written fails.
+ * - `full`: while there is such a file the disk is full. With the word `low` in it the disk says
+ *   that it has no room; otherwise all that is written fails, although the disk says that it has some, as with a quota.
  * - `links=no`: a file system without hard links.
  *
  * Steps are those of files and of LevelDB. Reads are none.
@@ -29,8 +29,12 @@ function instant(atLast?: () => void): void {
   process.kill(process.pid, 'SIGKILL')
 }
 
+function saysOfDisk(): string {
+  return full !== null && existsSync(full) ? readFileSync(full, 'utf8') : ''
+}
+
 function isFull(): boolean {
-  return full !== null && existsSync(full) && readFileSync(full, 'utf8') !== 'low'
+  return !['', 'low'].includes(saysOfDisk())
 }
 
 function noSpace(): Error {
@@ -76,7 +80,7 @@ promises.link = async (from, to) => {
 const { statfs } = promises
 promises.statfs = (async (...args: Parameters<typeof statfs>) => {
   const found = await statfs(...args)
-  return full !== null && existsSync(full) ? Object.assign(found, { bavail: 0 }) : found
+  return saysOfDisk() === 'low' ? Object.assign(found, { bavail: 0 }) : found
 }) as typeof statfs
 
 const { writev } = fs

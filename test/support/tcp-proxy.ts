@@ -13,6 +13,12 @@ export interface Trouble {
   readonly delayMs?: number
   /** Bytes to the server wait so long, and arrive even when their client was cut off in the meantime. */
   readonly lateMs?: number
+  /** The first answer is lost, and all that the client has sent until then goes to the server again, on a connection of its own, as from a proxy that tries again. */
+  readonly repeats?: boolean
+  /** So long after the end of the connection all that the client sent goes to the server again, and nobody reads the answer. */
+  readonly againMs?: number
+  /** Of a connection that begins with a `GET`: after so many bytes the next piece comes twice. */
+  readonly twiceAfter?: number
 }
 
 /** A way to a server on which connections suffer. */
@@ -35,26 +41,44 @@ export interface TcpProxy extends AsyncDisposable {
 export async function startTcpProxy(target: string, trouble: () => Trouble = () => ({})): Promise<TcpProxy> {
   const open = new Set<Socket>()
   const proxy = { trouble, target, connections: 0, passed: 0, isSilent: false }
+  const toServer = (onEnd: () => void): Socket => {
+    const { hostname, port } = new URL(proxy.target)
+    return watched(connect(Number(port), hostname), onEnd)
+  }
+  const watched = (socket: Socket, onEnd: () => void): Socket => {
+    open.add(socket)
+    return socket.on('error', onEnd).on('close', () => {
+      open.delete(socket)
+      onEnd()
+    })
+  }
   const server = createServer((client) => {
     proxy.connections += 1
-    const { hostname, port } = new URL(proxy.target)
-    const upstream = connect(Number(port), hostname)
     const suffered = proxy.trouble()
-    const { lateMs = 0 } = suffered
+    const { lateMs = 0, repeats = false, againMs } = suffered
+    const sent: Buffer[] = []
+    if (repeats || againMs !== undefined) client.on('data', (data: Buffer) => sent.push(data))
+    let upstream = toServer(() => { cut() })
     const cut = (): void => {
       client.destroy()
       if (lateMs === 0) upstream.destroy()
       else setTimeout(() => upstream.destroy(), 2 * lateMs).unref()
     }
-    for (const socket of [client, upstream]) {
-      open.add(socket)
-      socket.on('error', cut)
-      socket.on('close', () => {
-        open.delete(socket)
-        cut()
-      })
-    }
-    void pass(client, upstream, { trouble: suffered, isSilent: () => proxy.isSilent, onPassed: (bytes) => { proxy.passed += bytes }, cut })
+    watched(client, cut)
+    const way = { trouble: suffered, isSilent: () => proxy.isSilent, onPassed: (bytes: number) => { proxy.passed += bytes }, cut }
+    if (againMs !== undefined) client.once('close', () => setTimeout(() => { sendAgain(toServer, sent) }, againMs).unref())
+    if (!repeats) return void pass(client, upstream, way)
+    const first = upstream
+    const forward = (data: Buffer): void => void first.write(data)
+    client.on('data', forward)
+    first.once('data', () => {
+      client.off('data', forward)
+      first.removeAllListeners('close').destroy()
+      open.delete(first)
+      upstream = toServer(cut)
+      upstream.write(Buffer.concat(sent))
+      void pass(client, upstream, way)
+    })
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -78,9 +102,18 @@ interface Way {
   readonly cut: () => void
 }
 
+/** A request that nobody waits for. */
+function sendAgain(toServer: (onEnd: () => void) => Socket, sent: readonly Buffer[]): void {
+  const late = toServer(() => { late.destroy() })
+  late.write(Buffer.concat(sent))
+  late.once('data', () => { late.destroy() })
+}
+
 async function pass(client: Socket, upstream: Socket, { trouble, isSilent, onPassed, cut }: Way): Promise<void> {
   const { cutAfter = Infinity, silentAfter = Infinity, pieceBytes = Infinity, delayMs = 0, lateMs = 0 } = trouble
   let passed = 0
+  let twiceAfter = Infinity
+  client.once('data', (data: Buffer) => { if (data.subarray(0, 4).toString() === 'GET ') twiceAfter = trouble.twiceAfter ?? Infinity })
   client.on('data', (data) => {
     if (passed >= silentAfter || isSilent()) return
     if (lateMs === 0) upstream.write(data)
@@ -93,6 +126,10 @@ async function pass(client: Socket, upstream: Socket, { trouble, isSilent, onPas
         if (passed >= silentAfter || isSilent()) await new Promise(() => undefined)
         if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs))
         if (size > 0 && !client.write(data.subarray(at, at + size))) await Promise.race([once(client, 'drain'), once(client, 'close')])
+        if (passed >= twiceAfter) {
+          twiceAfter = Infinity
+          client.write(data.subarray(at, at + size))
+        }
         passed += size
         onPassed(size)
         at += size
