@@ -1,6 +1,7 @@
 import { Level } from 'level'
 import type { IteratorOptions } from 'classic-level'
 import { Refusal } from '#log-format/api/refusal.js'
+import { freeBytesOf } from './disk-room.js'
 import { compareNames } from './name-order.js'
 
 declare module 'level' {
@@ -43,13 +44,23 @@ const RAW = { keyEncoding: 'view', valueEncoding: 'view' } as const
 
 /** Rows gathered in memory before LevelDB sorts them into a file: fewer files to merge, against a longer replay on open. */
 const WRITE_BUFFER_BYTES = 16 * 1024 * 1024
+/** Free bytes needed to write out what is in memory: a buffer of rows, and one that is just being written. A try that fails here is LevelDB's last. */
+const FLUSH_BYTES = 3 * WRITE_BUFFER_BYTES
 
 /** LevelDB as ordered text keys with byte values. One process holds it. */
 export class Database implements AsyncDisposable {
   readonly #level: Level<string, Uint8Array>
+  readonly #folder: string
+  /**
+   * A write that fails leaves a part of itself in the write-ahead file. LevelDB goes on behind it, and passes over all
+   * of that when it opens the file again: rows would be gone that were said to be on the disk.
+   */
+  #isTorn = false
+  #mending: Promise<void> | undefined
 
-  private constructor(level: Level<string, Uint8Array>) {
+  private constructor(level: Level<string, Uint8Array>, folder: string) {
     this.#level = level
+    this.#folder = folder
   }
 
   /** Refuses `conflict` when another process holds the folder; rejects for an absent one when it must exist. */
@@ -70,7 +81,7 @@ export class Database implements AsyncDisposable {
       }
       throw error
     }
-    return new Database(level)
+    return new Database(level, folder)
   }
 
   get(key: string): Uint8Array | undefined {
@@ -82,14 +93,19 @@ export class Database implements AsyncDisposable {
     return this.#level.getMany(keys)
   }
 
-  /** Applies all or none; with `sync` they are on the disk when it resolves. */
+  /**
+   * Applies all or none; with `sync` they are on the disk when it resolves. After a write that failed, the next one
+   * waits for a new write-ahead file; it refuses `storage-full` while there is no room for that.
+   */
   async write(operations: Iterable<RowOperation>, options: { readonly sync: boolean }): Promise<void> {
+    if (this.#isTorn) await this.#mend()
     const batch = this.#level.batch() // encodes into one buffer: a third of the time that an array of operations takes
     for (const operation of operations) {
       if (operation.type === 'put') batch.put(operation.key, operation.value)
       else batch.del(operation.key)
     }
-    await batch.write(options)
+    await this.#noticing(() => batch.write(options))
+    if (this.#isTorn) await this.#mend() // it was on its way behind one that failed
   }
 
   /**
@@ -150,7 +166,9 @@ export class Database implements AsyncDisposable {
   }
 
   async clear(range: { readonly gte: string; readonly lt: string }): Promise<void> {
-    await this.#level.clear(range)
+    if (this.#isTorn) await this.#mend()
+    await this.#noticing(() => this.#level.clear(range))
+    if (this.#isTorn) await this.#mend()
   }
 
   async close(): Promise<void> {
@@ -159,6 +177,27 @@ export class Database implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  async #noticing(write: () => Promise<void>): Promise<void> {
+    try {
+      await write()
+    } catch (error) {
+      this.#isTorn = true
+      throw error
+    }
+  }
+
+  /** Has LevelDB write out its rows and begin another write-ahead file. */
+  #mend(): Promise<void> {
+    this.#mending ??= this.#begunAnew().finally(() => { this.#mending = undefined })
+    return this.#mending
+  }
+
+  async #begunAnew(): Promise<void> {
+    if ((await freeBytesOf(this.#folder)) < FLUSH_BYTES) throw new Refusal('storage-full', 'the disk of the server is full; nothing was changed, try again when there is room')
+    await this.flush()
+    this.#isTorn = false
   }
 
   #iterator(range: RowRange): LevelIterator {

@@ -1,0 +1,49 @@
+import { existsSync } from 'node:fs'
+import { readdir, symlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Database, type RowOperation } from '#server/storage/database.js'
+import { tempFolder } from './temp-storage.js'
+
+/** A disk on which nothing fits: what is written there fails as on a full one. */
+const FULL = '/dev/full'
+const testOnLinux = existsSync(FULL) ? test : test.skip
+
+function put(key: string): RowOperation {
+  return { type: 'put', key, value: Buffer.from(key) }
+}
+
+/** Has the database write ahead into a full disk until it begins another file, which is in the folder again. */
+async function fillDisk(db: Database, folder: string): Promise<void> {
+  const newest = Math.max(...(await readdir(folder)).map((name) => Number(/\d+/.exec(name)?.[0] ?? 0)))
+  await symlink(FULL, join(folder, `${String(newest + 1).padStart(6, '0')}.log`))
+  await db.flush()
+}
+
+testOnLinux.each([true, false])('what is written after a write that failed is there after a restart (synced: %s)', async (sync) => {
+  await using folder = await tempFolder()
+  {
+    await using db = await Database.open(folder.path)
+    await db.write([put('before')], { sync: true })
+    await fillDisk(db, folder.path)
+    await expect(db.write([put('failed')], { sync })).rejects.toThrow()
+    await db.write([put('behind')], { sync: true })
+    expect(['before', 'failed', 'behind'].map((key) => db.get(key) !== undefined)).toEqual([true, false, true])
+  }
+  await using again = await Database.open(folder.path)
+  expect(['before', 'failed', 'behind'].map((key) => again.get(key) !== undefined)).toEqual([true, false, true])
+})
+
+testOnLinux('of many writes at a time on a full disk those are there after a restart that did not fail', async () => {
+  await using folder = await tempFolder()
+  const written: string[] = []
+  {
+    await using db = await Database.open(folder.path)
+    await fillDisk(db, folder.path)
+    const writes = Array.from({ length: 50 }, (_, at) => db.write([put(`key${at}`)], { sync: at % 2 === 0 }).then(() => written.push(`key${at}`), () => undefined))
+    await Promise.all(writes)
+    await db.clear({ gte: 'key0', lt: 'key1' })
+    await db.write([put('last')], { sync: true })
+  }
+  await using again = await Database.open(folder.path)
+  expect([...written, 'last'].filter((key) => key !== 'key0' && again.get(key) === undefined)).toEqual([])
+})
