@@ -8,14 +8,14 @@ import type { OpenStage } from './open-stage.js'
 import type { IsStored } from './stored-only.js'
 import type { Release, StageLink } from './release.js'
 
-/** What one mirror has of a project, by the identity of the version. */
-export type MirroredReleases = ReadonlyMap<string, Release>
+/** What one index has of a project, by the identity of the version. */
+export type ReleasesOfIndex = ReadonlyMap<string, Release>
 
 /**
  * What the mirrors of a stage add to a project, in resolution order: nothing to
  * a private name, and only files for which `isStored` holds, if it is given.
  */
-export async function mirroredReleases(stage: OpenStage, project: string, isStored?: IsStored): Promise<readonly MirroredReleases[]> {
+export async function mirroredReleases(stage: OpenStage, project: string, isStored?: IsStored): Promise<readonly ReleasesOfIndex[]> {
   if (!stage.order.some(({ value }) => value.type === 'mirror')) return []
   const having = await indexesHaving(stage, project)
   const isOpen = mirrorsAreOpen(stage, project, having)
@@ -23,7 +23,7 @@ export async function mirroredReleases(stage: OpenStage, project: string, isStor
   return Promise.all(mirrors.map((mirror) => releasesOf(stage, { mirror, project }, isStored)))
 }
 
-async function releasesOf({ reader }: OpenStage, { mirror, project }: { readonly mirror: AskedMirror; readonly project: string }, isStored: IsStored | undefined): Promise<MirroredReleases> {
+async function releasesOf({ reader }: OpenStage, { mirror, project }: { readonly mirror: AskedMirror; readonly project: string }, isStored: IsStored | undefined): Promise<ReleasesOfIndex> {
   const { user, index } = mirror
   const ref = { user, index, project }
   const known = await reader.get(keys.project(ref))

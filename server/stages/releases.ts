@@ -1,7 +1,9 @@
 import { keys } from '#log-format/keys.js'
-import { findVersion, type IndexRef, type VersionRef } from '#server/commands/lookups.js'
+import type { MetadataValue, VersionValue } from '#log-format/values.js'
+import { findVersion, type IndexRef, type ProjectRef, type VersionRef } from '#server/commands/lookups.js'
+import type { Reader } from '#server/storage/reader.js'
 import { sortVersionsDescending, versionIdentity } from '#log-format/version.js'
-import { type MirroredReleases, mirroredReleases } from './mirrored-releases.js'
+import { mirroredReleases, type ReleasesOfIndex } from './mirrored-releases.js'
 import type { OpenStage } from './open-stage.js'
 import { judgeOn } from './policies.js'
 import type { Release, StageLink } from './release.js'
@@ -23,20 +25,60 @@ export async function hasProject(stage: OpenStage, project: string, isStored?: I
   return false
 }
 
-/** Every version of a project, the newest first. Spellings that PEP 440 holds equal are one, the first index names it. */
-export async function listVersions(stage: OpenStage, project: string, mirrored: readonly MirroredReleases[]): Promise<string[]> {
+/**
+ * Every version of a project that policies do not hide, the newest first. Spellings
+ * that PEP 440 holds equal are one, the first index names it. Each index is read in one pass:
+ * a scan for each version costs more than what is found.
+ */
+export async function listMergedReleases(stage: OpenStage, project: string, mirrored: readonly ReleasesOfIndex[]): Promise<Map<string, MergedRelease>> {
+  const hosts = await Promise.all(hosted(stage).map((ref) => readReleases(stage, { ...ref, project })))
+  const indexes = [...hosts, ...mirrored]
   const byIdentity = new Map<string, string>()
-  for (const { user, index } of hosted(stage)) {
-    for await (const { segments } of stage.reader.scan(keys.version.under(user, index, project))) {
-      const { version } = keys.version.params(segments)
-      const identity = versionIdentity(version)
-      if (!byIdentity.has(identity)) byIdentity.set(identity, version)
-    }
-  }
-  for (const releases of mirrored) {
+  for (const releases of indexes) {
     for (const [identity, { version }] of releases) if (!byIdentity.has(identity)) byIdentity.set(identity, version)
   }
-  return sortVersionsDescending(byIdentity.values())
+  const found = new Map<string, MergedRelease>()
+  for (const version of sortVersionsDescending(byIdentity.values())) {
+    const identity = versionIdentity(version)
+    const merged = merge(stage, indexes.map((releases) => releases.get(identity)))
+    if (merged !== undefined) found.set(version, merged)
+  }
+  return found
+}
+
+/** What an index that has releases of its own has of a project. */
+async function readReleases({ reader }: OpenStage, ref: ProjectRef): Promise<ReleasesOfIndex> {
+  const of = [ref.user, ref.index, ref.project] as const
+  const [links, metadata] = await Promise.all([readLinks(reader, of), readMetadata(reader, of)])
+  const found = new Map<string, Release>()
+  for await (const { segments, value } of reader.scan(keys.version.under(...of))) {
+    const { version } = keys.version.params(segments)
+    found.set(versionIdentity(version), releaseOf({ ...ref, version }, value, metadata.get(version), links.get(version) ?? []))
+  }
+  return found
+}
+
+/** Links by version, of all versions below these segments. */
+async function readLinks(reader: Reader, of: readonly string[]): Promise<Map<string, StageLink[]>> {
+  const found = new Map<string, StageLink[]>()
+  for await (const { segments, value } of reader.scan(keys.link.under(...of))) {
+    const { basename, ...version } = keys.link.params(segments)
+    const link = { ...version, basename, link: { ...value, hashes: { sha256: value.sha256 } } }
+    const others = found.get(version.version)
+    if (others === undefined) found.set(version.version, [link])
+    else others.push(link)
+  }
+  return found
+}
+
+async function readMetadata(reader: Reader, of: readonly string[]): Promise<Map<string, MetadataValue>> {
+  const found = new Map<string, MetadataValue>()
+  for await (const { segments, value } of reader.scan(keys.metadata.under(...of))) found.set(keys.metadata.params(segments).version, value)
+  return found
+}
+
+function releaseOf(ref: VersionRef, value: VersionValue | undefined, metadata: MetadataValue | undefined, links: readonly StageLink[]): Release {
+  return { ...ref, metadata: metadata ?? {}, yanked: value?.yanked, links: [...links].sort((a, b) => a.link.order - b.link.order) }
 }
 
 /** One version; undefined when no index of the stage has it, or policies hide all of its files. */
@@ -44,34 +86,26 @@ export async function findMergedRelease(
   stage: OpenStage,
   project: string,
   version: string,
-  mirrored: readonly MirroredReleases[],
+  mirrored: readonly ReleasesOfIndex[],
 ): Promise<MergedRelease | undefined> {
-  const found: Release[] = []
-  const hidden = new Set<string>()
   const hosts = await Promise.all(hosted(stage).map((ref) => readRelease(stage, { ...ref, project, version })))
   const identity = versionIdentity(version)
-  for (const release of [...hosts, ...mirrored.map((releases) => releases.get(identity))]) {
-    const shown = release && withoutHidden(stage, release, hidden)
-    if (shown !== undefined) found.push(shown)
-  }
-  const [release, ...shadowed] = found
+  return merge(stage, [...hosts, ...mirrored.map((releases) => releases.get(identity))])
+}
+
+/** One version out of what each index has of it, in resolution order. */
+function merge(stage: OpenStage, releases: readonly (Release | undefined)[]): MergedRelease | undefined {
+  const hidden = new Set<string>()
+  const [release, ...shadowed] = releases.flatMap((found) => (found && withoutHidden(stage, found, hidden)) ?? [])
   return release && { release, shadowed }
 }
 
 async function readRelease({ reader }: OpenStage, wanted: VersionRef): Promise<Release | undefined> {
   const ref = await findVersion(reader, wanted)
   if (ref === undefined) return undefined
-  const version = { user: ref.user, index: ref.index, project: ref.project, version: ref.version }
-  const links: StageLink[] = []
-  for await (const { segments, value } of reader.scan(keys.link.under(...Object.values(version)))) {
-    links.push({ ...version, basename: keys.link.params(segments).basename, link: { ...value, hashes: { sha256: value.sha256 } } })
-  }
-  return {
-    ...version,
-    metadata: (await reader.get(keys.metadata(version))) ?? {},
-    yanked: (await reader.get(keys.version(version)))?.yanked,
-    links: links.sort((a, b) => a.link.order - b.link.order),
-  }
+  const { user, index, project, version } = ref
+  const links = await readLinks(reader, [user, index, project, version])
+  return releaseOf({ user, index, project, version }, await reader.get(keys.version(ref)), await reader.get(keys.metadata(ref)), links.get(version) ?? [])
 }
 
 /**

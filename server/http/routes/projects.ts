@@ -5,7 +5,7 @@ import { indexName, type ProjectRef } from '#server/commands/lookups.js'
 import { deleteProject } from '#server/commands/projects.js'
 import { mirroredReleases } from '#server/stages/mirrored-releases.js'
 import { openStage, type OpenStage } from '#server/stages/open-stage.js'
-import { findMergedRelease, hasProject, listVersions } from '#server/stages/releases.js'
+import { hasProject, listMergedReleases } from '#server/stages/releases.js'
 import { askUpstreams } from '../ask-upstreams.js'
 import { callerAndOrigin, callerOf } from '../authenticate.js'
 import { stalePageHeaders } from '../caching.js'
@@ -49,10 +49,7 @@ async function showProject(deps: Deps, req: Request, res: Response): Promise<voi
   const { base } = deps.outsideUrl(req)
   const result: Record<string, JsonValue> = {}
   const mirrored = await mirroredReleases(shown, ref.project, deps.isStored)
-  for (const version of await listVersions(shown, ref.project, mirrored)) {
-    const found = await findMergedRelease(shown, ref.project, version, mirrored)
-    if (found !== undefined) result[version] = mergedReleaseJson(found, base)
-  }
+  for (const [version, found] of await listMergedReleases(shown, ref.project, mirrored)) result[version] = mergedReleaseJson(found, base)
   if (failure !== undefined) setStaleHeaders(deps, res)
   sendResult(res, { type: 'projectconfig', result, serial: stage.reader.serial })
 }
