@@ -20,6 +20,16 @@ export interface WatchOptions {
 export interface WatchSummary {
   readonly uploaded: number
   readonly failed: number
+  readonly events: readonly WatchEvent[]
+}
+
+/** What happened to one file. */
+interface WatchEvent {
+  readonly event: 'uploaded' | 'skipped' | 'failed'
+  readonly file: string
+  readonly sha256: string
+  readonly status: number | null
+  readonly reason?: string
 }
 
 /** A file is whole when its size and time stay for so long. */
@@ -35,10 +45,15 @@ const UNFINISHED = /(^\.|\.(tmp|part|partial|crdownload)$|~$)/i
  * again when it changes. Goes on until interrupted.
  */
 export async function watchFolder(context: Context, target: IndexTarget, options: WatchOptions): Promise<WatchSummary> {
-  const queue = new UploadQueue(context, target)
+  const events: WatchEvent[] = []
+  const tell = (event: WatchEvent): void => {
+    if (options.once) events.push(event)
+    else if (context.terminal.json) context.surroundings.writeOut(`${JSON.stringify(event)}\n`)
+  }
+  const queue = new UploadQueue(context, target, tell)
   if (options.once) {
     for (const name of (await readdir(options.folder)).sort()) if (isMeant(name)) queue.add(resolve(options.folder, name))
-    return await queue.drained()
+    return { ...(await queue.drained()), events }
   }
   const { watch } = await import('chokidar')
   const watcher = watch(options.folder, {
@@ -56,7 +71,7 @@ export async function watchFolder(context: Context, target: IndexTarget, options
   } finally {
     await watcher.close()
   }
-  return await queue.drained()
+  return { ...(await queue.drained()), events }
 }
 
 function isMeant(name: string): boolean {
@@ -74,21 +89,23 @@ function untilInterrupted(signal: AbortSignal): Promise<void> {
 class UploadQueue {
   readonly #context: Context
   readonly #target: IndexTarget
+  readonly #told: (event: WatchEvent) => void
   readonly #done = new Set<string>()
   #work: Promise<void> = Promise.resolve()
   #uploaded = 0
   #failed = 0
 
-  constructor(context: Context, target: IndexTarget) {
+  constructor(context: Context, target: IndexTarget, told: (event: WatchEvent) => void) {
     this.#context = context
     this.#target = target
+    this.#told = told
   }
 
   add(path: string): void {
     this.#work = this.#work.then(() => this.#upload(path))
   }
 
-  async drained(): Promise<WatchSummary> {
+  async drained(): Promise<Pick<WatchSummary, 'uploaded' | 'failed'>> {
     await this.#work
     return { uploaded: this.#uploaded, failed: this.#failed }
   }
@@ -130,9 +147,7 @@ class UploadQueue {
   #tell(result: Uploaded): void {
     if (result.ok && !result.skipped) this.#uploaded += 1
     if (!result.ok) this.#failed += 1
-    const { terminal, surroundings } = this.#context
-    if (!terminal.json) return
     const event = result.skipped ? 'skipped' : result.ok ? 'uploaded' : 'failed'
-    surroundings.writeOut(`${JSON.stringify({ event, file: result.file, sha256: result.sha256, status: result.status, ...(!result.ok && { reason: result.reason }) })}\n`)
+    this.#told({ event, file: result.file, sha256: result.sha256, status: result.status, ...(!result.ok && { reason: result.reason }) })
   }
 }

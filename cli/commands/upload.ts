@@ -106,7 +106,7 @@ function watchedFolder({ cwd }: Context, paths: readonly string[]): string {
   return folder
 }
 
-/** With `--json` each file is one line, as it comes. */
+/** With `--json` each file is one line, as it comes, or with `--once` all of them are one document. */
 async function watch(context: Context, target: IndexTarget, options: WatchOptions): Promise<object | undefined> {
   const summary = await watchFolder(context, target, options)
   context.terminal.note(`${summary.uploaded} uploaded, ${summary.failed} not`)

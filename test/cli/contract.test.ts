@@ -23,6 +23,7 @@ const ROWS: readonly (readonly [row: string, ...tests: string[]])[] = [
   ['1.2 proxies', 'client: the proxy of %s with %j', 'client: plain requests go through a proxy', 'client: a certificate is checked'],
   ['1.2 certificates of the environment', 'client: a certificate is checked'],
   ['1.2 .netrc, NETRC', 'netrc: %j is read', 'netrc: %s with %j: %s', 'netrc: a login for the host is sent', 'netrc: a server of ours takes it'],
+  ['10.5 --json', 'json: every command is described', 'json: every command prints what is described', 'json: %s that prints %s is at fault'],
   ['1.2.1 the index of one command', 'commands: another index is chosen for one command'],
   ['1.2.1 names of indexes', 'use: an index named %s', 'commands: another index is chosen for one command'],
   ['1.3 0: declined, nothing to log off', 'commands: users', 'use: logins are dropped one by one'],

@@ -1,19 +1,11 @@
 import { execFile } from 'node:child_process'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { writeFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
+import { freePort } from '#test/support/free-port.js'
 import { DevpiHome } from './run-devpi.js'
 
 const DEVPI_SERVER = join(import.meta.dirname, '../../../server/bin/devpi-server.js')
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
-}
 
 test('a quickstart, and everything it started is stopped', async () => {
   await using home = await DevpiHome.open()

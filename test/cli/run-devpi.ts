@@ -66,7 +66,7 @@ export class DevpiHome implements AsyncDisposable {
       interrupted: options.interrupted ?? new AbortController().signal,
       now: Date.now,
     })
-    return ranOf(code, out, err)
+    return checked(ranOf(code, out, err), wordsOf(line), options, out)
   }
 
   /** Fails unless it succeeds; gives the lines of the result. */
@@ -107,6 +107,15 @@ export class DevpiHome implements AsyncDisposable {
 
 function wordsOf(line: string | readonly string[]): readonly string[] {
   return typeof line === 'string' ? line.split(' ').filter((word) => word !== '') : line
+}
+
+/** Whatever any test lets a command print with `--json` has to be described. */
+async function checked(ran: Ran, words: readonly string[], { env }: RunOptions, out: string): Promise<Ran> {
+  if (!words.includes('--json') && env?.['DEVPI_JSON'] === undefined) return ran
+  const { jsonFaults } = await import('./printed-json.js')
+  const faults = jsonFaults(words, out)
+  if (faults.length > 0) throw new Error(faults.join('\n'))
+  return ran
 }
 
 function ranOf(code: number, out: string, err: string): Ran {

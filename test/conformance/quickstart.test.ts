@@ -1,18 +1,10 @@
-import { createServer } from 'node:net'
 import { PERFORMANCES, performAll, type PerformanceName } from '#scripts/quickstart-parts/performances.js'
 import { NEEDED, Workbench } from '#scripts/quickstart-parts/workbench.js'
+import { freePort } from '#test/support/free-port.js'
 import { testWith } from '#test/support/real-clients.js'
 
 let bench: Workbench | undefined
 afterAll(() => bench?.[Symbol.asyncDispose]())
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
-}
 
 const ROWS: Readonly<Record<PerformanceName, readonly string[]>> = {
   classic: ['1a', '1b', '1c', '1d', '1e', '1f'],

@@ -17,7 +17,7 @@ export class ReplyCheck {
 
   constructor(document: OpenApiDocument) {
     this.#document = document
-    this.#ajv.addSchema(named({ $id: SHAPES, $defs: document.components.schemas }))
+    this.#ajv.addSchema(shapesSchema(document.components.schemas))
   }
 
   /** Every schema of the document, compiled; throws for one that is none. */
@@ -50,7 +50,12 @@ export class ReplyCheck {
 
 const SHAPES = 'https://shapes.example/'
 
+/** Named shapes, for references to lead to. */
+export function shapesSchema(shapes: Readonly<Record<string, object>>): object {
+  return named({ $id: SHAPES, $defs: shapes })
+}
+
 /** References lead into the document, wherever the schema is taken from. */
-function named(schema: object): object {
+export function named(schema: object): object {
   return JSON.parse(JSON.stringify(schema).replaceAll('"#/components/schemas/', `"${SHAPES}#/$defs/`)) as object
 }
