@@ -1,13 +1,15 @@
 import { readdir, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join, resolve, sep } from 'node:path'
 import { compareVersions } from '#log-format/version.js'
+import { isCompanion } from './attestations.js'
 import { type Distribution, isArchiveName } from './dist-metadata.js'
 import { Failure } from './failure.js'
 import { normalizeName } from './requirement.js'
 
 /**
  * Files that the paths and patterns of a command line name, sorted, each once.
- * Folders are searched if that was asked for. Fails with `CONFIG` for what is not there.
+ * Folders are searched if that was asked for. Attestations and signatures, which shells name
+ * along with what they are for, are left out. Fails with `CONFIG` for what is not there.
  */
 export async function findFiles(paths: readonly string[], cwd: string, fromFolders: boolean): Promise<string[]> {
   const found = new Set<string>()
@@ -19,7 +21,7 @@ export async function findFiles(paths: readonly string[], cwd: string, fromFolde
     else if (kind === 'folder') throw new Failure('CONFIG', `${named}: is a directory but --from-dir not specified`)
     else for (const file of await matching(named, cwd)) found.add(file)
   }
-  return [...found].sort()
+  return [...found].filter((path) => !isCompanion(path)).sort()
 }
 
 async function kindOf(path: string): Promise<'file' | 'folder' | undefined> {

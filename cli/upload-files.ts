@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { ATTESTATIONS_FEATURE, findAttestations, readAttestations } from './attestations.js'
 import type { Context } from './base-command.js'
 import { fileToSend } from './client.js'
 import type { Distribution } from './dist-metadata.js'
@@ -34,6 +35,8 @@ export interface Uploaded {
   readonly reason: string
   readonly sha256: string
   readonly skipped: boolean
+  /** How many were sent along. */
+  readonly attestations: number
 }
 
 /**
@@ -48,6 +51,7 @@ export async function uploadFiles(context: Context, target: IndexTarget, files: 
   const releases = planned.filter(({ action }) => action === 'file_upload')
   const docs = planned.filter(({ action }) => action === 'doc_upload')
   if (!options.dryRun) announceReleases(context, target, releases)
+  tellOfAttestations(context, target, releases)
   return [...(await mapParallel(releases, options.jobs, upload)), ...(await mapParallel(docs, options.jobs, upload))]
 }
 
@@ -56,6 +60,8 @@ interface Planned extends Distribution {
   readonly size: number
   readonly sha256: string
   readonly isThere: boolean
+  /** Paths of those that lie beside it. */
+  readonly attestations: readonly string[]
 }
 
 interface Planning extends UploadOptions {
@@ -67,12 +73,21 @@ async function plan(context: Context, target: IndexTarget, file: Distribution, {
   const { size } = await stat(file.path)
   const sha256 = await digestOf(file.path)
   const isThere = skipExisting && (await existing(context, target, file, known)).has(`${file.filename} ${sha256}`)
-  return { ...file, size, sha256, isThere }
+  return { ...file, size, sha256, isThere, attestations: await findAttestations(file.path) }
 }
 
 /** A line per release, as clients print that once registered each. */
 function announceReleases({ terminal }: Context, target: IndexTarget, files: readonly Distribution[]): void {
   for (const release of new Set(files.map(({ name, version }) => `${name}-${version ?? ''}`))) terminal.info(`register ${release} to ${submitUrl(target)}`)
+}
+
+function tellOfAttestations({ terminal }: Context, target: IndexTarget, files: readonly Planned[]): void {
+  const found = files.reduce((sum, { attestations }) => sum + attestations.length, 0)
+  if (found > 0 && !takesAttestations(target)) terminal.note(`${found} ${found === 1 ? 'attestation is' : 'attestations are'} not sent: the server takes none`)
+}
+
+function takesAttestations({ features }: IndexTarget): boolean {
+  return features.includes(ATTESTATIONS_FEATURE)
 }
 
 function submitUrl({ pypisubmit, index }: IndexTarget): string {
@@ -89,17 +104,25 @@ async function uploadOne(context: Context, target: IndexTarget, file: Planned, r
   const url = submitUrl(target)
   const what = `${file.action} of ${file.filename} to ${url}`
   const { sha256, isThere } = file
-  const result = { file: file.path, action: file.action, sha256 }
+  const attestations = takesAttestations(target) ? file.attestations : []
+  const result = { file: file.path, action: file.action, sha256, attestations: 0 }
   progress.clear()
   if (running.dryRun || isThere) {
     terminal.line(`skipped: ${what}${isThere ? ', which has it already' : ''}`)
     return { ...result, status: null, ok: true, reason: isThere ? 'exists' : 'dry run', skipped: true }
   }
   terminal.info(what)
-  const reply = await post(context, url, file, running)
+  let reply: Reply
+  try {
+    reply = await post(context, url, file, { ...running, attestations })
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code !== 'UPLOAD_FAILED') throw error
+    terminal.error(error.message)
+    return { ...result, status: null, ok: false, reason: error.message, skipped: false }
+  }
   progress.clear()
   const reason = messageOf(reply) ?? reply.reason
-  if (reply.status === 200 || reply.status === 201) return { ...result, status: reply.status, ok: true, reason, skipped: false }
+  if (reply.status === 200 || reply.status === 201) return { ...result, status: reply.status, ok: true, reason, skipped: false, attestations: attestations.length }
   if (reply.status === 401 || reply.status === 403) {
     const failure = await context.client.refusal(reply)
     if (failure.code === 'LOGIN_EXPIRED') throw failure
@@ -109,10 +132,15 @@ async function uploadOne(context: Context, target: IndexTarget, file: Planned, r
   return { ...result, status: reply.status, ok: false, reason, skipped: false }
 }
 
+interface Posting extends Running {
+  readonly attestations: readonly string[]
+}
+
 /** The same file sent twice is one file, so it may be sent again after a fault that passes. */
-async function post({ client, terminal, surroundings }: Context, url: string, file: Planned, { progress }: Running): Promise<Reply> {
+async function post({ client, terminal, surroundings }: Context, url: string, file: Planned, { progress, attestations }: Posting): Promise<Reply> {
   const { size, sha256 } = file
-  const fields = [...file.fields, [':action', file.action], ['protocol_version', '1'], ['sha256_digest', sha256]] as const
+  const attested = attestations.length === 0 ? [] : [['attestations', await readAttestations(attestations)] as const]
+  const fields = [...file.fields, [':action', file.action], ['protocol_version', '1'], ['sha256_digest', sha256], ...attested] as const
   for (let attempt = 1; ; attempt++) {
     const isLast = attempt === TRIES
     try {

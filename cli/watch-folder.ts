@@ -126,7 +126,7 @@ class UploadQueue {
       if (!(error instanceof Failure)) throw error
       if (error.code === 'LOGIN_EXPIRED') terminal.note(error.hint ?? '')
       terminal.error(error.message)
-      this.#tell({ file: path, action: 'file_upload', status: null, ok: false, reason: error.message, sha256: '', skipped: false })
+      this.#tell({ file: path, action: 'file_upload', status: null, ok: false, reason: error.message, sha256: '', skipped: false, attestations: 0 })
     }
   }
 

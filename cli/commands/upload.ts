@@ -145,7 +145,7 @@ async function uploadNamed(context: Context, target: IndexTarget, files: readonl
     } catch (error) {
       if (!(error instanceof Failure)) throw error
       context.terminal.error(error.message)
-      unreadable.push({ file, action: 'file_upload', status: null, ok: false, reason: error.message, sha256: '', skipped: false })
+      unreadable.push({ file, action: 'file_upload', status: null, ok: false, reason: error.message, sha256: '', skipped: false, attestations: 0 })
     }
   }
   const chosen = options.onlyLatest ? newestOnly(readable) : readable

@@ -52,6 +52,7 @@ export const CLI_SHAPES: Readonly<Record<string, Schema>> = {
     reason: text('What the server said, or why it was not sent: `exists`, `dry run`, or what is wrong with the file.'),
     sha256: text('In hex; empty for a file that cannot be read.'),
     skipped: flag('Not sent, and no failure.'),
+    attestations: { ...COUNT, description: 'How many were sent along.' },
   }),
   WatchEvent: object({ event: { enum: ['uploaded', 'skipped', 'failed'] }, file: text(), sha256: text(), status: orNull(COUNT), 'reason?': text('Of a failure.') }),
   ConfigFile: object({ tool: text(), path: text(), exists: flag(), index: orNull(text('What it names, a password hidden.')) }),

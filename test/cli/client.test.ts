@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
+import { createServer, type RequestListener } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { proxyFor } from '#cli/proxy.js'
+import { listen, plain } from './listening.js'
 import { DevpiHome } from './run-devpi.js'
 
 let home: DevpiHome
@@ -11,33 +12,6 @@ beforeEach(async () => {
   home = await DevpiHome.open()
 })
 afterEach(() => home[Symbol.asyncDispose]())
-
-interface Listening extends AsyncDisposable {
-  readonly url: string
-  readonly port: number
-  readonly seen: readonly IncomingMessage[]
-}
-
-async function listen(make: (listener: RequestListener) => Server, answer: RequestListener): Promise<Listening> {
-  const seen: IncomingMessage[] = []
-  const server = make((req, res) => {
-    seen.push(req)
-    answer(req, res)
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  return {
-    url: `http://127.0.0.1:${port}`,
-    port,
-    seen,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  }
-}
-
-const plain = (listener: RequestListener): Server => createServer(listener)
 
 /** Just enough of a server for `use`, `login` and `getjson`. */
 function devpi(scheme = 'http'): RequestListener {

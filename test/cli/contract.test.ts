@@ -44,6 +44,7 @@ const ROWS: readonly (readonly [row: string, ...tests: string[]])[] = [
   ['1.4.10 login, logoff, logout', 'commands: passwords that are wrong', 'use: logins are dropped one by one', 'client: a login goes to its own server alone'],
   ['1.4.11 index', 'commands: indexes', 'use: users are changed with and without -m', 'golden: the session of the reference client'],
   ['1.4.12 upload: files, folders, --only-latest, --dry-run', 'upload: files that are named', 'upload: documentation goes after its release', 'upload: %s fails'],
+  ['1.4.12 upload: attestations', 'attestations: attestations are sent', 'attestations: a server that takes none', 'attestations: %.30s is no attestation'],
   ['1.4.12 upload: building', 'upload: from below the top of a repository', 'upload: a build that fails', 'output: own files are bold'],
   ['1.4.13 test', 'tox-runs: %s', 'tox-runs: %s with %j fails', 'tox-runs: of several releases', 'tox-runs: a report that is refused'],
   ['1.4.14 push', 'release: a release is pushed', 'release: %s fails', 'release: sections of a pypirc'],

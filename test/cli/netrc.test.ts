@@ -1,9 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import { chmod, writeFile } from 'node:fs/promises'
-import { createServer, type IncomingMessage } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { type NetrcEntry, NetrcFault, parseNetrc } from '#cli/netrc.js'
 import { startServer } from '#test/support/server.js'
+import { listen, type Listening, plain } from './listening.js'
 import { DevpiHome } from './run-devpi.js'
 
 let home: DevpiHome
@@ -79,23 +78,14 @@ print(json.dumps(found))`
   expect(found).toEqual(understood.map(([, entries]) => Object.fromEntries(entries.map(({ machine = 'default', login, password = '' }) => [machine, [login, password]]))))
 })
 
-/** Notes what it is asked, and answers as a server where nobody but a login of its own is known. */
-async function listen(): Promise<AsyncDisposable & { readonly url: string; readonly seen: readonly IncomingMessage[] }> {
-  const seen: IncomingMessage[] = []
-  const server = createServer((req, res) => {
-    seen.push(req)
+/** Answers as a server where nobody but a login of its own is known. */
+function closed(): Promise<Listening> {
+  return listen(plain, (req, res) => {
     const root = `http://${req.headers.host ?? ''}`
     const known = req.headers.authorization === basic('ada', 's3cret')
     const result = { login: `${root}/+login`, authstatus: known ? ['ok', 'ada', []] : ['noauth', '', []], features: [] }
-    const status = req.url === '/closed' ? 403 : 200
-    res.writeHead(status, { 'Content-Type': 'application/json', 'X-DEVPI-API-VERSION': '2' }).end(JSON.stringify({ type: 'apiconfig', result }))
+    res.writeHead(req.url === '/closed' ? 403 : 200, { 'Content-Type': 'application/json', 'X-DEVPI-API-VERSION': '2' }).end(JSON.stringify({ type: 'apiconfig', result }))
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    seen,
-    [Symbol.asyncDispose]: () => new Promise((resolve) => void server.close(() => resolve())),
-  }
 }
 
 function basic(user: string, password: string): string {
@@ -109,7 +99,7 @@ async function keepNetrc(text: string, mode = 0o600, name = '.netrc'): Promise<s
 }
 
 test('a login for the host is sent where no other is stored, to no other host, and shown nowhere', async () => {
-  await using server = await listen()
+  await using server = await closed()
   await keepNetrc('machine 127.0.0.1 login ada password s3cret')
   const sent = (): string | undefined => server.seen.at(-1)?.headers.authorization
   const used = await home.run(`use ${server.url} --debug`)
@@ -137,14 +127,14 @@ test.each<[string, NodeJS.ProcessEnv, string, string | undefined]>([
   ['other', { NETRC: '~/other' }, 'default login bo password pw', basic('bo', 'pw')],
   ['other', { NETRC: 'other' }, 'machine elsewhere login bo password pw', undefined],
 ])('%s with %j: %s', async (name, env, text, wanted) => {
-  await using server = await listen()
+  await using server = await closed()
   await keepNetrc(text, 0o600, name)
   const { code, err } = await home.run(`use ${server.url}`, { env })
   expect({ code, err, sent: server.seen.at(-1)?.headers.authorization }).toEqual({ code: 0, err: [], sent: wanted })
 })
 
 test('what others may read is used with a warning, what is not understood is passed over with one', async () => {
-  await using server = await listen()
+  await using server = await closed()
   const path = await keepNetrc('machine 127.0.0.1 login ada password s3cret', 0o644)
   expect((await home.run(`use ${server.url}`)).err).toEqual([`others may read the passwords in ${path}: chmod 600 ${path}`])
   expect(server.seen.at(-1)?.headers.authorization).toBeDefined()
