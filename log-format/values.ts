@@ -71,10 +71,12 @@ export interface StageIndexValue extends IndexCommon {
   readonly mirror_whitelist_inheritance: 'intersection' | 'union'
 }
 
-/** `{user}/{index}/.config` of an index backed by an upstream. `mirror_url` carries no credentials. */
+/** `{user}/{index}/.config` of an index backed by upstreams. Their URLs carry no credentials. */
 export interface MirrorIndexValue extends IndexCommon {
   readonly type: 'mirror'
   readonly mirror_url?: string
+  /** Asked in this order while those before fail; never empty. */
+  readonly mirror_fallback_urls?: readonly string[]
   readonly mirror_web_url_fmt?: string
   readonly mirror_cache_expiry?: number
   readonly mirror_no_project_list?: boolean

@@ -29,6 +29,7 @@ const MIRROR_KEYS: Readonly<Record<string, Coerce>> = {
   volatile: toBoolean,
   acl_read: toAclList,
   mirror_url: toUrl,
+  mirror_fallback_urls: toUrls,
   mirror_web_url_fmt: toText,
   mirror_cache_expiry: toSeconds,
   mirror_no_project_list: toBoolean,
@@ -42,6 +43,8 @@ const MIRROR_KEYS: Readonly<Record<string, Coerce>> = {
 
 /** In one list of who may do something. */
 const MOST_GROUPS = 100
+/** Each may keep those waiting who ask. */
+const MOST_FALLBACKS = 7
 
 /** Sent along by clients that return what they were given, or left over from older ones; never stored. */
 const IGNORED = new Set(['type', 'projects', 'pypi_whitelist', '_keep_unknown', 'index'])
@@ -260,6 +263,12 @@ function toInheritance(value: JsonValue): string {
 function toUrl(value: JsonValue, key: string): string {
   if (typeof value === 'string' && /^https?:\/\/[^\s]+$/.test(value) && URL.canParse(value)) return value
   throw new Refusal('invalid', `'${key}' option must be a URL.`)
+}
+
+function toUrls(value: JsonValue, key: string): string[] {
+  const urls = toList(value).map((item) => toUrl(item, key))
+  if (urls.length <= MOST_FALLBACKS) return urls
+  throw new Refusal('invalid', `'${key}' option may name ${MOST_FALLBACKS} upstreams at most`)
 }
 
 function toText(value: JsonValue, key: string): string {

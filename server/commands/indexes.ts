@@ -5,11 +5,11 @@ import type { IndexValue, JsonValue } from '#log-format/values.js'
 import type { Caller } from '#server/auth/caller.js'
 import type { Reader } from '#server/storage/reader.js'
 import type { Transaction } from '#server/storage/transaction.js'
-import { secretNames } from '#server/storage/vault.js'
 import { removeIndexContents } from './index-contents.js'
 import { applyOperations, changedIndexValue, newIndexValue, type RawSettings, settingsOf } from './index-settings.js'
 import { indexName, type IndexRef, requireIndex, requireUser } from './lookups.js'
 import { authorize } from './rights.js'
+import { withoutCredentials } from './upstream-credentials.js'
 
 interface OnIndex extends IndexRef {
   readonly caller: Caller
@@ -120,37 +120,6 @@ async function checkBases(tx: Transaction, value: IndexValue, before: readonly s
     if ((await tx.get(keys.index({ user, index }))) === undefined) faults.push(`base index '${base}' does not exist`)
   }
   if (faults.length > 0) throw new Refusal('invalid', faults.join(', '))
-}
-
-/**
- * Moves user and password of an upstream's URL into the vault: the log is
- * readable by many. A URL that changes loses the ones of the URL before.
- */
-function withoutCredentials(
-  tx: Transaction,
-  ref: IndexRef,
-  value: IndexValue,
-  before: IndexValue | undefined,
-): IndexValue {
-  if (value.type !== 'mirror') return value
-  const name = secretNames.upstream(ref.user, ref.index)
-  const urlBefore = before?.type === 'mirror' ? before.mirror_url : undefined
-  if (value.mirror_url !== urlBefore) tx.secrets.delete(name)
-  if (value.mirror_url === undefined) return value
-  const url = new URL(value.mirror_url)
-  if (url.username === '' && url.password === '') return value
-  tx.secrets.set(name, { username: decoded(url.username), password: decoded(url.password) })
-  url.username = ''
-  url.password = ''
-  return { ...value, mirror_url: url.href }
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text // a lone percent sign stands for itself
-  }
 }
 
 function pick(settings: RawSettings, names: readonly string[]): RawSettings {

@@ -25,8 +25,8 @@ export interface MirrorDifference {
 }
 
 /** The upstreams of a mirror, as its settings name them, in the order in which they are asked. */
-export function upstreamUrls({ mirror_url: first }: MirrorIndexValue): readonly string[] {
-  return first === undefined ? [] : [first]
+export function upstreamUrls({ mirror_url: first, mirror_fallback_urls: others = [] }: Pick<MirrorIndexValue, 'mirror_url' | 'mirror_fallback_urls'>): readonly string[] {
+  return first === undefined ? others : [first, ...others]
 }
 
 /**

@@ -3,7 +3,7 @@ import type { IndexValue, MirrorFileValue, MirrorIndexValue, ProjectValue } from
 import type { Reader } from '#server/storage/reader.js'
 import type { Transaction } from '#server/storage/transaction.js'
 import { type FileRef, type IndexRef, type ProjectRef, splitDir } from './lookups.js'
-import { differenceOf, type MirrorPage } from './mirror-differences.js'
+import { differenceOf, type MirrorPage, upstreamUrls } from './mirror-differences.js'
 
 /** A mirror as it was when its upstream was asked. */
 export interface AskedMirror extends IndexRef {
@@ -95,7 +95,7 @@ export function enteredAt({ seen, time = seen }: MirrorFileValue, project: Pick<
   return seen === project.created ? time : Math.max(time, seen)
 }
 
-/** Whether an index is still the mirror of the same upstream. */
-export function isSameMirror(now: { readonly type: string; readonly created: number; readonly mirror_url?: string } | undefined, asked: MirrorIndexValue): boolean {
-  return now?.type === 'mirror' && now.created === asked.created && now.mirror_url === asked.mirror_url
+/** Whether an index is still the mirror of the same upstreams, asked in the same order. */
+export function isSameMirror(now: IndexValue | undefined, asked: MirrorIndexValue): boolean {
+  return now?.type === 'mirror' && now.created === asked.created && upstreamUrls(now).join('\n') === upstreamUrls(asked).join('\n')
 }

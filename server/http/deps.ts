@@ -6,6 +6,7 @@ import { type AccessPolicy, actorOf, type Caller } from '#server/auth/caller.js'
 import type { PasswordHasher } from '#server/auth/passwords.js'
 import type { DiskBlobs } from '#server/storage/disk-blobs.js'
 import type { FetchedFiles } from '#server/stages/fetched-files.js'
+import type { OtherPlaces } from '#server/stages/other-places.js'
 import type { MirrorNames } from '#server/stages/mirror-names.js'
 import type { MirrorRefresher } from '#server/stages/refresh-mirror.js'
 import type { MirrorsOfPrimary } from '#server/replication/mirrors-of-primary.js'
@@ -91,6 +92,7 @@ export interface Deps {
   readonly mirrorNames: MirrorNames
   readonly downloads: FileDownloads
   readonly fetchedFiles: FetchedFiles
+  readonly otherPlaces: OtherPlaces
   /** On a replica: where it asks for what mirrors have. */
   readonly primaryMirrors?: MirrorsOfPrimary | undefined
   /** Where files of mirrors have to make room for others. */

@@ -2,35 +2,26 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Refusal } from '#log-format/api/refusal.js'
 import { keys } from '#log-format/keys.js'
 import type { MirrorFileValue } from '#log-format/values.js'
-import { type FileRef, indexName } from '#server/commands/lookups.js'
-import { type AskedMirror, enteredAt, findMirroredFile, type MirroredFile, noteMirrorDigest } from '#server/commands/mirrors.js'
+import type { FileRef } from '#server/commands/lookups.js'
+import { type AskedMirror, enteredAt, findMirroredFile, type MirroredFile } from '#server/commands/mirrors.js'
 import { contentTypeOf } from '#server/packaging/filename.js'
 import type { JudgedFile } from '#server/packaging/release-policy.js'
-import { upstreamOf } from '#server/stages/refresh-mirror.js'
 import type { Reader } from '#server/storage/reader.js'
 import type { PinnedBlob } from '#server/storage/blob-store.js'
-import type { WantedFile } from '#server/upstream/file-download.js'
 import { formatHttpDate, isNotModified } from './caching.js'
 import type { Deps } from './deps.js'
 import { sendFile } from './file-body.js'
+import { type FetchableFile, METADATA_SUFFIX, metadataUrl, startDownload } from './mirror-download.js'
 import { redirectAway } from './redirect.js'
 import { sendDownload } from './send-download.js'
 import { hashSpec } from './release-json.js'
 
-const METADATA_SUFFIX = '.metadata'
-
 /** A file of a mirror, or what is told of one beside it. */
-export interface Mirrored {
-  readonly mirror: AskedMirror
-  readonly basename: string
-  readonly project: string
-  /** Folder of the public path, below `+f`. */
-  readonly dir: string
+export interface Mirrored extends FetchableFile {
   /** Of the file, or of that which it lies beside: since when it counts as being there. */
   readonly judged: JudgedFile
   /** Undefined for what is told beside a file. */
   readonly file?: MirrorFileValue
-  readonly content: Pick<MirrorFileValue, 'url' | 'sha256' | 'md5' | 'size' | 'time'>
 }
 
 /** What a mirror has at a public path, the metadata beside a file included (PEP 658). */
@@ -43,7 +34,16 @@ export async function findMirrored(reader: Reader, ref: FileRef & AskedMirror): 
   const beside = await findMirroredFile(reader, { ...ref, basename: basename.slice(0, -METADATA_SUFFIX.length) })
   const sha256 = beside?.value.coreMetadata
   if (beside === undefined || sha256 === undefined) return undefined
-  return { mirror, basename, project: beside.project, dir: beside.value.dir, judged: await judgedFile(reader, beside), content: { url: metadataUrl(beside.value.url), sha256 } }
+  const { dir, url, upstream } = beside.value
+  return {
+    mirror,
+    basename,
+    project: beside.project,
+    dir,
+    judged: await judgedFile(reader, beside),
+    content: { url: metadataUrl(url), sha256, ...(upstream !== undefined && { upstream }) },
+    beside: { basename: beside.basename, sha256: beside.value.sha256 },
+  }
 }
 
 async function judgedFile(reader: Reader, { user, index, project, value }: MirroredFile): Promise<JudgedFile> {
@@ -91,19 +91,17 @@ export async function sendMirroredFile(
     response.writeHead(200, { ...headers, 'Content-Length': content.size }).end()
     return
   }
-  const download = deps.downloads.of(await wantedFile(deps, file))
-  deps.fetchedFiles.noted(mirror, download).catch(() => undefined) // who waits for it is told why; without the note it is fetched once more
+  const { download, upstream } = await startDownload(deps, file)
+  deps.fetchedFiles.noted(mirror, upstream, download).catch(() => undefined) // who waits for it is told why; without the note it is fetched once more
   await sendDownload(request, response, download, { headers, validators, blobs: deps.blobs, idleTimeoutMs: deps.limits.idleTimeoutMs })
 }
-
-/** What has to be known of a file of a mirror to fetch it. */
-export type FetchableFile = Pick<Mirrored, 'mirror' | 'basename' | 'project' | 'dir' | 'content'>
 
 /** A file of a mirror, held in the store: fetched from its upstream before, unless it is there. Refuses as {@link sendMirroredFile} does. */
 export async function holdMirroredFile(deps: Deps, file: FetchableFile): Promise<PinnedBlob> {
   const stored = await holdFetched(deps, file)
   if (stored !== undefined) return stored
-  const fetched = await deps.fetchedFiles.noted(file.mirror, deps.downloads.of(await wantedFile(deps, file)))
+  const { download, upstream } = await startDownload(deps, file)
+  const fetched = await deps.fetchedFiles.noted(file.mirror, upstream, download)
   const held = await deps.blobs.hold(fetched.sha256)
   if (held === undefined) throw new Refusal('not-available', `${file.basename} had to make room for other files right after it was fetched; try again`)
   return held
@@ -131,34 +129,4 @@ async function sendStored(deps: Deps, request: IncomingMessage, response: Server
     ...(time !== undefined && { lastModifiedMs: time }),
   }
   await sendFile(request, response, body, { blobs: deps.blobs, cache: deps.smallFiles, hot: deps.hotFiles, idleTimeoutMs: deps.limits.idleTimeoutMs })
-}
-
-async function wantedFile(deps: Deps, { mirror, basename, project, dir, content }: FetchableFile): Promise<WantedFile> {
-  const { url, sha256, md5, size } = content
-  const { primaryMirrors } = deps
-  if (primaryMirrors !== undefined) {
-    // It notes the digest, if that is new, and so does everybody who follows it.
-    const there = { upstream: primaryMirrors.upstream(mirror), url: primaryMirrors.fileUrl(mirror, ['+f', ...dir.split('/'), basename]) }
-    return { ...there, client: primaryMirrors.client, owner: indexName(mirror), ...(sha256 !== undefined && { sha256 }), ...(size !== undefined && { size }) }
-  }
-  const onStored = async (stored: { readonly sha256: string; readonly size: number }): Promise<void> => {
-    const origin = { time: deps.now(), actor: '+upstream', via: 'system', request: deps.newRequestId() } as const
-    const found = { user: mirror.user, index: mirror.index, project, basename, url, ...stored }
-    await deps.storage.transact(origin, (tx) => noteMirrorDigest(tx, found))
-  }
-  return {
-    upstream: await upstreamOf(deps.storage, mirror),
-    url,
-    owner: indexName(mirror),
-    ...(sha256 === undefined ? { onStored } : { sha256 }),
-    ...(md5 !== undefined && { md5 }),
-    ...(size !== undefined && { size }),
-  }
-}
-
-/** PEP 658: the suffix belongs to the path. */
-function metadataUrl(file: string): string {
-  const url = new URL(file)
-  url.pathname += METADATA_SUFFIX
-  return url.href
 }

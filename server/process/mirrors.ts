@@ -4,6 +4,7 @@ import type { AskedMirror, Disagreement } from '#server/commands/mirrors.js'
 import { UsedBlobs } from '#server/http/used-blobs.js'
 import { FetchedFiles } from '#server/stages/fetched-files.js'
 import { MirrorNames } from '#server/stages/mirror-names.js'
+import { OtherPlaces } from '#server/stages/other-places.js'
 import { MirrorRefresher, type PrimaryOfMirrors } from '#server/stages/refresh-mirror.js'
 import type { IsStored } from '#server/stages/stored-only.js'
 import type { DiskBlobs } from '#server/storage/disk-blobs.js'
@@ -24,6 +25,7 @@ export interface Mirroring extends AsyncDisposable {
   readonly mirrorNames: MirrorNames
   readonly downloads: FileDownloads
   readonly fetchedFiles: FetchedFiles
+  readonly otherPlaces: OtherPlaces
   /** Where contents are taken away that were not asked for lately. */
   readonly usedBlobs: UsedBlobs | undefined
   /** Where only what is stored is shown: whether a content is. */
@@ -66,6 +68,7 @@ export async function openMirrors(input: {
     mirrorNames,
     downloads,
     fetchedFiles,
+    otherPlaces: new OtherPlaces(client, now),
     usedBlobs: evictor && new UsedBlobs(blobs, now),
     isStored: isOffline ? async (mirror, sha256) => fetchedFiles.has(mirror, sha256) && (await blobs.stat(sha256)) !== undefined : undefined,
     [Symbol.asyncDispose]: () => open[Symbol.asyncDispose](),

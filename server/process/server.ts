@@ -174,6 +174,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     get primaryMirrors() { return role.following?.mirrors },
     downloads: mirroring.downloads,
     fetchedFiles: mirroring.fetchedFiles,
+    otherPlaces: mirroring.otherPlaces,
     usedBlobs: mirroring.usedBlobs,
     ...(files && { fetches: files.fetches, fileReplication: files }),
     facts: () => factsOf(config, address.port),

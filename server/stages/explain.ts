@@ -82,7 +82,8 @@ function outcomeOf(found: IndexInOrder, { isShadowed, has }: { readonly isShadow
   if (isShadowed) return { decision: 'shadowed', reason: `${name} is a mirror, and its upstream was not asked: the name is private` }
   if (state?.kind === 'failed') return { decision: 'failed', reason: `${state.refusal.message}; ${has ? 'what is stored of it counts' : 'nothing is stored of it'}` }
   if (!has) return { decision: 'absent', reason: found.value.type === 'mirror' ? `the upstream of ${name} does not have it` : `${name} does not have it` }
-  return { decision: 'shown', reason: `${name} has it` }
+  const instead = state?.kind === 'fresh' && state.instead !== undefined ? `; ${state.instead} was asked, as the upstream before it fails` : ''
+  return { decision: 'shown', reason: `${name} has it${instead}` }
 }
 
 function mirrorsReason(stage: OpenStage, project: string, { isOpen, openedBy, privateOn }: MirrorsDecision): string {

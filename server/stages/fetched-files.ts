@@ -1,16 +1,17 @@
 import { RecentMap } from '#server/auth/recent-map.js'
+import { upstreamUrls } from '#server/commands/mirror-differences.js'
 import type { AskedMirror } from '#server/commands/mirrors.js'
 import type { Storage } from '#server/storage/storage.js'
 import type { Download } from '#server/upstream/downloads.js'
-import { mirrorIdentity } from './mirror-identity.js'
+import { mirrorIdentity, upstreamsName } from './mirror-identity.js'
 
 const MOST_REMEMBERED = 50_000
 
 /**
- * Which contents a mirror got from its own upstream, noted beside the log. An
- * upstream can announce any digest: only what it gave the bytes of may be
- * given in its name, or whoever knows the digest of a private file would get
- * that out of the store.
+ * Which contents a mirror got from which of its upstreams, noted beside the
+ * log. An upstream can announce any digest: only what a mirror got the bytes of
+ * from one of the upstreams that it has now may be given in its name, or
+ * whoever knows the digest of a private file would get that out of the store.
  */
 export class FetchedFiles {
   readonly #notes: Pick<Storage, 'note' | 'setNote'>
@@ -21,25 +22,28 @@ export class FetchedFiles {
   }
 
   has(mirror: AskedMirror, sha256: string): boolean {
-    const name = nameOf(mirror, sha256)
-    if (this.#recent.get(name) !== undefined) return true
-    if (this.#notes.note(name) !== true) return false
-    this.#recent.set(name, true)
-    return true
+    return [...upstreamUrls(mirror.value), upstreamsName(mirror.value)].some((upstream) => this.#has(nameOf(mirror, upstream, sha256)))
   }
 
-  /** Resolves with what was downloaded for the mirror, once it is in the store and noted. */
-  async noted(mirror: AskedMirror, download: Download): Promise<{ readonly sha256: string }> {
+  /** Resolves with what was downloaded for the mirror, once it is in the store and noted. `upstream`: who gave it; on a replica, which cannot know, any of them. */
+  async noted(mirror: AskedMirror, upstream: string | undefined, download: Download): Promise<{ readonly sha256: string }> {
     const stored = await download.whole()
-    const name = nameOf(mirror, stored.sha256)
+    const name = nameOf(mirror, upstream ?? upstreamsName(mirror.value), stored.sha256)
     if (this.#recent.get(name) === undefined) {
       this.#recent.set(name, true)
       await this.#notes.setNote(name, true)
     }
     return stored
   }
+
+  #has(name: string): boolean {
+    if (this.#recent.get(name) !== undefined) return true
+    if (this.#notes.note(name) !== true) return false
+    this.#recent.set(name, true)
+    return true
+  }
 }
 
-function nameOf(mirror: AskedMirror, sha256: string): string {
-  return `mirror-fetched\0${mirrorIdentity(mirror)}\0${sha256}`
+function nameOf(mirror: AskedMirror, upstream: string, sha256: string): string {
+  return `mirror-fetched\0${mirrorIdentity(mirror, upstream)}\0${sha256}`
 }

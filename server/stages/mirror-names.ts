@@ -3,12 +3,14 @@ import { keys } from '#log-format/keys.js'
 import type { JsonValue } from '#log-format/values.js'
 import { RecentMap } from '#server/auth/recent-map.js'
 import { indexName } from '#server/commands/lookups.js'
+import { upstreamUrls } from '#server/commands/mirror-differences.js'
 import type { AskedMirror } from '#server/commands/mirrors.js'
 import type { NameListRef, NameLists } from '#server/storage/name-lists.js'
 import { fetchNameList } from '#server/upstream/name-list.js'
 import type { PageValidators } from '#server/upstream/project-page.js'
 import { mirrorIdentity } from './mirror-identity.js'
-import { type MirrorRefresherInput, offline, takesTooLong, upstreamOf, withinTime } from './refresh-mirror.js'
+import { upstreamNamed, upstreamsOf } from './mirror-upstreams.js'
+import { type MirrorRefresherInput, offline, takesTooLong, withinTime } from './refresh-mirror.js'
 
 /** What is known of the names of an upstream. */
 export interface NamesState {
@@ -33,13 +35,22 @@ export interface NamesLimits {
   readonly staleWaitMs: number
   /** How long fetching goes on at most. */
   readonly fetchMs: number
+  /** How long an answer may take to begin while there is another upstream to ask. */
+  readonly answerMs: number
 }
 
-const LIMITS: NamesLimits = { expiryMs: 1_800_000, failedMs: 3000, coldWaitMs: 30_000, staleWaitMs: 1500, fetchMs: 300_000 }
+const LIMITS: NamesLimits = { expiryMs: 1_800_000, failedMs: 3000, coldWaitMs: 30_000, staleWaitMs: 1500, fetchMs: 300_000, answerMs: 5000 }
 
 /** Each holds its names in memory until they are sorted. */
 const MOST_AT_ONCE = 4
 const MOST_FAILURES = 1000
+
+/** One of the upstreams of a mirror, of which each has a list of its own. */
+interface ListedUpstream {
+  readonly mirror: AskedMirror
+  readonly upstream: string
+  readonly isLast: boolean
+}
 
 /** What is noted beside a stored list. */
 interface NamesNote extends PageValidators {
@@ -71,23 +82,39 @@ export class MirrorNames implements AsyncDisposable {
     if (await lists.isEmpty()) return
     const owners = new Set<string>()
     for await (const { segments: [user = '', index = ''], value } of storage.reader().scan(keys.index.under())) {
-      if (value.type === 'mirror') owners.add(mirrorIdentity({ user, index, value }))
+      if (value.type === 'mirror') for (const upstream of upstreamUrls(value)) owners.add(mirrorIdentity({ user, index, value }, upstream))
     }
     await lists.sweep(owners)
   }
 
-  /** The newest list that can be had without keeping anybody waiting for long. */
+  /**
+   * The newest list that can be had without keeping anybody waiting for long:
+   * of the first upstream that gives one, or gave one before it failed.
+   */
   async ensure(mirror: AskedMirror): Promise<NamesState> {
     if (mirror.value.mirror_no_project_list === true) return { list: undefined, failure: undefined }
     if (this.#input.isOffline === true) return { list: undefined, failure: offline('no list of projects is') }
-    const owner = mirrorIdentity(mirror)
+    const all = upstreamUrls(mirror.value)
+    const names = this.#input.primary?.() === undefined ? all : all.slice(0, 1) // on a replica it is the primary that asks, whomever
+    let failure: Refusal | undefined
+    for (const [at, upstream] of names.entries()) {
+      const state = await this.#ensure({ mirror, upstream, isLast: at === names.length - 1 })
+      if (state.list !== undefined) return state
+      failure ??= state.failure
+    }
+    return { list: undefined, failure }
+  }
+
+  async #ensure(listed: ListedUpstream): Promise<NamesState> {
+    const { mirror, upstream } = listed
+    const owner = mirrorIdentity(mirror, upstream)
     const note = await this.#stored(owner)
     const list = note && { owner, digest: note.digest }
     if (note !== undefined && note.checked + this.#expiryOf(mirror) > this.#input.now()) return { list, failure: undefined }
     const failed = this.#failures.get(owner)
     if (failed !== undefined && failed.until > this.#input.now()) return { list, failure: failed.refusal }
     const { coldWaitMs, staleWaitMs } = this.#limits
-    return withinTime(this.#refresh(mirror, note), list === undefined ? coldWaitMs : staleWaitMs, () => ({ list, failure: takesTooLong(mirror) }))
+    return withinTime(this.#refresh(listed, note), list === undefined ? coldWaitMs : staleWaitMs, () => ({ list, failure: takesTooLong(mirror) }))
   }
 
   /** The names of a list, in order and in batches. */
@@ -101,12 +128,13 @@ export class MirrorNames implements AsyncDisposable {
     await Promise.allSettled(this.#running.values())
   }
 
-  #refresh(mirror: AskedMirror, note: NamesNote | undefined): Promise<NamesState> {
-    const owner = mirrorIdentity(mirror)
+  #refresh(listed: ListedUpstream, note: NamesNote | undefined): Promise<NamesState> {
+    const { mirror, upstream } = listed
+    const owner = mirrorIdentity(mirror, upstream)
     const running = this.#running.get(owner)
     if (running !== undefined) return running
     const list = note && { owner, digest: note.digest }
-    const started = this.#fetch(mirror, owner, note)
+    const started = this.#fetch(listed, owner, note)
       .catch((error: unknown): NamesState => {
         if (!(error instanceof Refusal)) this.#input.onFault(error)
         const refusal = error instanceof Refusal ? error : new Refusal('upstream-failed', `the names that the upstream of ${indexName(mirror)} lists could not be stored`)
@@ -119,15 +147,16 @@ export class MirrorNames implements AsyncDisposable {
     return started
   }
 
-  async #fetch(mirror: AskedMirror, owner: string, note: NamesNote | undefined): Promise<NamesState> {
+  async #fetch({ mirror, upstream: name, isLast }: ListedUpstream, owner: string, note: NamesNote | undefined): Promise<NamesState> {
     const { storage, lists, now } = this.#input
     const primary = this.#input.primary?.()
     const client = primary?.client ?? this.#input.client
     if (this.#running.size >= MOST_AT_ONCE) throw new Refusal('not-available', 'the lists of other mirrors are being read just now; try again in a moment')
-    const upstream = primary?.upstream(mirror) ?? (await upstreamOf(storage, mirror))
+    const upstream = primary?.upstream(mirror) ?? upstreamNamed(await upstreamsOf(storage, mirror), name)
+    if (upstream === undefined) throw new Refusal('upstream-failed', `mirror ${indexName(mirror)} has no mirror_url to ask`)
     const { digest: before, checked: _, ...validators } = note ?? { digest: undefined, checked: 0 }
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(this.#limits.fetchMs)])
-    const fetched = await fetchNameList(client, { upstream, validators, signal })
+    const fetched = await fetchNameList(client, { upstream, validators, signal, ...(!isLast && { answerMs: this.#limits.answerMs }) })
     const checked = now()
     if (fetched.kind === 'not-modified' && note !== undefined) {
       await storage.setNote(noteName(owner), { ...note, checked })

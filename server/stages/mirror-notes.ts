@@ -3,6 +3,7 @@ import { RecentMap } from '#server/auth/recent-map.js'
 import type { AskedMirror } from '#server/commands/mirrors.js'
 import type { Storage } from '#server/storage/storage.js'
 import type { PageValidators } from '#server/upstream/project-page.js'
+import { upstreamsName } from './mirror-identity.js'
 
 /** When the upstream of a mirror said last what it has of a project. */
 export interface MirrorNote extends PageValidators {
@@ -27,8 +28,9 @@ export class MirrorNotes {
     this.#storage = storage
   }
 
-  get(mirror: AskedMirror, project: string): MirrorNote | undefined {
-    const name = nameOf(mirror, project)
+  /** What the upstream said that is asked after `at` others. */
+  get(mirror: AskedMirror, project: string, at: number): MirrorNote | undefined {
+    const name = nameOf(mirror, project, at)
     const recent = this.#recent.get(name)
     if (recent !== undefined) return recent === 'none' ? undefined : recent
     const stored = parseNote(this.#storage.note(name))
@@ -37,23 +39,23 @@ export class MirrorNotes {
   }
 
   /** Of the state that the log is in: to be called after its entry was written. */
-  async set(mirror: AskedMirror, project: string, note: MirrorNote): Promise<void> {
-    const name = nameOf(mirror, project)
+  async set(mirror: AskedMirror, project: string, at: number, note: MirrorNote): Promise<void> {
+    const name = nameOf(mirror, project, at)
     this.#recent.set(name, note)
     if (note.has) await this.#storage.setNote(name, { ...note })
   }
 
   /** The next one who asks hears it from the upstream. */
-  async forget(mirror: AskedMirror, project: string): Promise<void> {
-    const name = nameOf(mirror, project)
+  async forget(mirror: AskedMirror, project: string, at: number): Promise<void> {
+    const name = nameOf(mirror, project, at)
     this.#recent.set(name, 'none')
     if (parseNote(this.#storage.note(name)) !== undefined) await this.#storage.setNote(name, null) // strangers may ask for any name
   }
 }
 
-/** What was found out of another index of the name, or of another upstream, says nothing. */
-function nameOf({ user, index, value }: AskedMirror, project: string): string {
-  return `mirror\0${user}\0${index}\0${project}\0${value.created}\0${value.mirror_url ?? ''}`
+/** What was found out of another index of the name, of another upstream, or after others than now, says nothing. */
+function nameOf({ user, index, value }: AskedMirror, project: string, at: number): string {
+  return `mirror\0${user}\0${index}\0${project}\0${value.created}\0${upstreamsName(value, at)}`
 }
 
 function parseNote(note: JsonValue | undefined): MirrorNote | undefined {

@@ -27,6 +27,8 @@ export interface UpstreamRequest {
   readonly headers?: Readonly<Record<string, string>>
   /** Ends the request and the body. */
   readonly signal: AbortSignal
+  /** How long the answer may take to begin, where that is shorter than for others. */
+  readonly answerMs?: number
 }
 
 export interface UpstreamReply {
@@ -90,7 +92,7 @@ export class UpstreamClient implements Disposable {
    */
   async open(wanted: UpstreamRequest): Promise<UpstreamReply> {
     let { url } = wanted
-    const deadline = performance.now() + this.#idleTimeoutMs * ANSWER_FACTOR
+    const deadline = performance.now() + Math.min(this.#idleTimeoutMs * ANSWER_FACTOR, wanted.answerMs ?? Infinity)
     if (this.#isOffline) throw new Refusal('upstream-failed', `the server is offline and does not ask ${url.host}`)
     for (let hop = 0; hop <= MOST_REDIRECTS; hop += 1) {
       const reply = await this.#ask(url, wanted, deadline)

@@ -22,6 +22,8 @@ export interface WantedFile {
   readonly client?: UpstreamClient
   readonly upstream: Upstream
   readonly url: string
+  /** How long the other side may take to begin, where that is shorter than for others. */
+  readonly answerMs?: number
   /** For whom: tells apart those of whom each has to be told what was stored. */
   readonly owner: string
   /** As the upstream announced them. */
@@ -87,14 +89,15 @@ export class FileDownloads implements AsyncDisposable {
 }
 
 /** Of a download. Who may not ask the upstream for a file by himself does not get it out of what another one asked for. */
-function nameOf({ upstream, url, owner, sha256, md5, size, onStored }: WantedFile): string {
+function nameOf({ upstream, url, owner, sha256, md5, size, onStored, answerMs }: WantedFile): string {
   const { username, password } = upstream.credentials ?? {}
-  return JSON.stringify([url, sha256, md5, size, username !== undefined && [upstream.url.origin, username, password], onStored !== undefined && owner])
+  return JSON.stringify([url, sha256, md5, size, username !== undefined && [upstream.url.origin, username, password], onStored !== undefined && owner, answerMs])
 }
 
 async function openFile(client: UpstreamClient, wanted: WantedFile, signal: AbortSignal): Promise<{ readonly reply: UpstreamReply; readonly size: number | undefined }> {
-  const { upstream, url } = wanted
-  const reply = await client.open({ upstream, url: new URL(url), headers: { accept: '*/*', 'accept-encoding': 'identity' }, signal })
+  const { upstream, url, answerMs } = wanted
+  const limits = { signal, ...(answerMs !== undefined && { answerMs }) }
+  const reply = await client.open({ upstream, url: new URL(url), headers: { accept: '*/*', 'accept-encoding': 'identity' }, ...limits })
   const fault = faultOf(reply)
   const length = reply.headers['content-length']
   const size = length === undefined ? undefined : Number(length)

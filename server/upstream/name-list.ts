@@ -4,7 +4,7 @@ import { NameListJson } from '#server/packaging/name-list-json.js'
 import { LONGEST_PROJECT_NAME } from '#server/packaging/project-name.js'
 import { PAGE_LIMITS } from '#server/packaging/simple-json-parser.js'
 import { SortedNames } from '#server/packaging/sorted-names.js'
-import type { Upstream, UpstreamClient, UpstreamReply } from './client.js'
+import type { Upstream, UpstreamClient, UpstreamReply, UpstreamRequest } from './client.js'
 import { unpack } from './page-reader.js'
 import { askingHeaders, isSimpleJson, type PageValidators, validatorsOf } from './project-page.js'
 
@@ -19,9 +19,9 @@ const MOST_BYTES = 128 * 1024 * 1024
 /** Asks an upstream for the names of all its projects; they are read as they come. Refuses `upstream-failed` whatever is no such list. */
 export async function fetchNameList(
   client: UpstreamClient,
-  { upstream, validators, signal }: { readonly upstream: Upstream; readonly validators: PageValidators; readonly signal: AbortSignal },
+  { upstream, validators, ...limits }: { readonly upstream: Upstream; readonly validators: PageValidators } & Pick<UpstreamRequest, 'signal' | 'answerMs'>,
 ): Promise<FetchedNames> {
-  const reply = await client.open({ upstream, url: upstream.url, headers: askingHeaders(validators), signal })
+  const reply = await client.open({ upstream, url: upstream.url, headers: askingHeaders(validators), ...limits })
   if (reply.status !== 200) {
     reply.body.destroy()
     if (reply.status === 304 && Object.keys(validators).length > 0) return { kind: 'not-modified' }

@@ -1,7 +1,7 @@
 import { Refusal } from '#log-format/api/refusal.js'
 import { parseSimpleJson } from '#server/packaging/simple-json-parser.js'
 import type { SimpleFile } from '#server/packaging/simple-page.js'
-import type { Upstream, UpstreamClient, UpstreamReply } from './client.js'
+import type { Upstream, UpstreamClient, UpstreamReply, UpstreamRequest } from './client.js'
 
 /** What makes a page cheap to ask for again, as the upstream gave it. */
 export interface PageValidators {
@@ -23,10 +23,10 @@ const MOST_VALIDATOR_LENGTH = 500
 /** Asks an upstream for the page of a project, in normal form. Refuses `upstream-failed` whatever is neither a page nor its absence. */
 export async function fetchProjectPage(
   client: UpstreamClient,
-  input: { readonly upstream: Upstream; readonly project: string; readonly validators: PageValidators; readonly signal: AbortSignal },
+  input: { readonly upstream: Upstream; readonly project: string; readonly validators: PageValidators } & Pick<UpstreamRequest, 'signal' | 'answerMs'>,
 ): Promise<FetchedPage> {
-  const { upstream, project, validators, signal } = input
-  const reply = await client.open({ upstream, url: new URL(`${project}/`, upstream.url), headers: askingHeaders(validators), signal })
+  const { upstream, project, validators, ...limits } = input
+  const reply = await client.open({ upstream, url: new URL(`${project}/`, upstream.url), headers: askingHeaders(validators), ...limits })
   if (reply.status !== 200) {
     reply.body.destroy()
     if (reply.status === 304 && Object.keys(validators).length > 0) return { kind: 'not-modified' }

@@ -21,8 +21,8 @@ afterAll(async () => {
   await upstream[Symbol.asyncDispose]()
 })
 
-async function urlIn(project: string): Promise<string> {
-  const page = `${server.url}/mallory/mirror/+simple/${project}/`
+async function urlIn(project: string, index = 'mirror'): Promise<string> {
+  const page = `${server.url}/mallory/${index}/+simple/${project}/`
   const { files } = (await (await fetch(page, { headers: { accept: SIMPLE_JSON } })).json()) as { files: { url: string }[] }
   return new URL(files[0]!.url, page).pathname
 }
@@ -56,6 +56,18 @@ describe('a digest that an upstream announces gives nobody the private file that
     const head = server.head()
     const reply = await mallory.post('/mallory/mirror/', { name: 'pushed', version: '1.0', targetindex: 'mallory/dev' })
     expect([reply.status, server.head()]).toEqual([502, head])
+  })
+
+  test('by another list of upstreams', async () => {
+    await using other = await TestUpstream.start()
+    for (const teller of [upstream, other]) teller.project('listed', [{ filename: PRIVATE.filename.replace('secret', 'listed'), content: PRIVATE.bytes }])
+    await mallory.put('/mallory/many', { type: 'mirror', mirror_url: upstream.url, mirror_cache_expiry: 0 })
+    for (const teller of [upstream, other]) teller.on(filePath('listed'), status(500))
+    for (const urls of [[upstream, other], [other, upstream], [other], [upstream]]) {
+      const [mirror_url, ...mirror_fallback_urls] = urls.map(({ url }) => url)
+      expect((await mallory.patch('/mallory/many', { mirror_url, mirror_fallback_urls })).status).toBe(200)
+      expect((await server.fetch(await urlIn('listed', 'many'))).status).toBe(502)
+    }
   })
 
   test('once the bytes came from there it is a file like any other', async () => {

@@ -38,6 +38,7 @@ import { secretNames } from '#server/storage/vault.js'
 import { NameLists } from '#server/storage/name-lists.js'
 import { FetchedFiles } from '#server/stages/fetched-files.js'
 import { MirrorNames } from '#server/stages/mirror-names.js'
+import { OtherPlaces } from '#server/stages/other-places.js'
 import { MirrorRefresher } from '#server/stages/refresh-mirror.js'
 import { UpstreamClient } from '#server/upstream/client.js'
 import { FileDownloads } from '#server/upstream/file-download.js'
@@ -191,6 +192,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     mirrorNames: new MirrorNames({ storage, client: upstream, lists: new NameLists(''), now: () => 0, onFault: (fault) => { throw fault } }),
     downloads,
     fetchedFiles: new FetchedFiles(storage),
+    otherPlaces: new OtherPlaces(upstream, () => 0),
     facts: () => ({ serverdir: '', host: '', port: 0, outsideUrl: undefined, serverCode: '' }),
     reportFault: (error) => faults.push(error),
   }

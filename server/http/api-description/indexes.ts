@@ -121,7 +121,8 @@ export const indexes: Noun = {
     MirrorIndex: object({
       type: { const: 'mirror' },
       ...COMMON,
-      'mirror_url?': text(),
+      'mirror_url?': text('Without user and password.'),
+      'mirror_fallback_urls?': { ...listOf(text()), description: 'Asked in this order while those before fail; without users and passwords.' },
       'mirror_web_url_fmt?': text(),
       'mirror_cache_expiry?': { type: 'integer' },
       'mirror_no_project_list?': flag(),

@@ -1,0 +1,105 @@
+import { Refusal } from '#log-format/api/refusal.js'
+import { keys } from '#log-format/keys.js'
+import type { MirrorFileValue } from '#log-format/values.js'
+import { indexName } from '#server/commands/lookups.js'
+import { type AskedMirror, noteMirrorDigest } from '#server/commands/mirrors.js'
+import { type MirrorUpstream, upstreamNamed, upstreamsOf } from '#server/stages/mirror-upstreams.js'
+import type { Download } from '#server/upstream/downloads.js'
+import type { WantedFile } from '#server/upstream/file-download.js'
+import type { Deps } from './deps.js'
+
+/** How long a server may take to begin with a file that another one has, too. */
+const ANSWER_MS = 5000
+
+export const METADATA_SUFFIX = '.metadata'
+
+/** What has to be known of a file of a mirror to fetch it. */
+export interface FetchableFile {
+  readonly mirror: AskedMirror
+  readonly basename: string
+  readonly project: string
+  /** Folder of the public path, below `+f`. */
+  readonly dir: string
+  readonly content: Pick<MirrorFileValue, 'upstream' | 'url' | 'sha256' | 'md5' | 'size' | 'time'>
+  /** Of what is told beside a file: that file. */
+  readonly beside?: { readonly basename: string; readonly sha256: string | undefined }
+}
+
+export interface StartedDownload {
+  readonly download: Download
+  /** Of the mirror, that gives it; undefined on a replica, where the primary does. */
+  readonly upstream: string | undefined
+}
+
+/**
+ * The download of a file of a mirror, from the upstream that told of it; while
+ * that fails, from the first other one of the mirror that says to have a file
+ * of this name and sha256. One that fails after it began is not begun again.
+ * Refuses `not-found` what its upstream has no more, `upstream-failed` where it cannot be had.
+ */
+export async function startDownload(deps: Deps, file: FetchableFile): Promise<StartedDownload> {
+  const { primaryMirrors } = deps
+  const { mirror, basename, dir, project, content, beside } = file
+  const owner = indexName(mirror)
+  const { sha256, size } = content
+  if (primaryMirrors !== undefined) {
+    // It notes the digest, if that is new, and so does everybody who follows it.
+    const there = { upstream: primaryMirrors.upstream(mirror), url: primaryMirrors.fileUrl(mirror, ['+f', ...dir.split('/'), basename]) }
+    const wanted = { ...there, client: primaryMirrors.client, owner, ...(sha256 !== undefined && { sha256 }), ...(size !== undefined && { size }) }
+    return { download: deps.downloads.of(wanted), upstream: undefined }
+  }
+  const upstreams = await upstreamsOf(deps.storage, mirror)
+  const own = upstreamNamed(upstreams, await tellerOf(deps, file, upstreams))
+  if (own === undefined) throw new Refusal('upstream-failed', `mirror ${owner} has no mirror_url to ask`)
+  const sought = beside ?? { basename, sha256 }
+  const others = sought.sha256 === undefined || sha256 === undefined ? [] : upstreams.filter((upstream) => upstream !== own)
+  const start = (upstream: MirrorUpstream, url: string): Download =>
+    deps.downloads.of({ ...wantedFile(deps, file), upstream, url, ...(others.length > 0 && { answerMs: ANSWER_MS }) })
+
+  const first = start(own, content.url)
+  const failure = others.length === 0 ? undefined : await failureOf(first)
+  if (failure === undefined) return { download: first, upstream: own.name }
+  for (const upstream of others) {
+    const found = await deps.otherPlaces.find(mirror, upstream, { project, basename: sought.basename, sha256: sought.sha256 ?? '' })
+    if (found === undefined) continue
+    const download = start(upstream, beside === undefined ? found : metadataUrl(found))
+    if ((await failureOf(download)) === undefined) return { download, upstream: upstream.name }
+  }
+  throw failure
+}
+
+async function tellerOf(deps: Deps, { mirror: { user, index }, project, content }: FetchableFile, [first]: readonly MirrorUpstream[]): Promise<string> {
+  return content.upstream ?? (await deps.storage.reader().get(keys.project({ user, index, project })))?.upstream ?? first?.name ?? ''
+}
+
+/** Why a download did not begin, if another server may do better. */
+async function failureOf(download: Download): Promise<Refusal | undefined> {
+  try {
+    await download.announcedSize
+    return undefined
+  } catch (error) {
+    if (error instanceof Refusal && error.kind === 'upstream-failed') return error
+    throw error
+  }
+}
+
+function wantedFile(deps: Deps, { mirror, basename, project, content: { url, sha256, md5, size } }: FetchableFile): Omit<WantedFile, 'upstream' | 'url'> {
+  const onStored = async (stored: { readonly sha256: string; readonly size: number }): Promise<void> => {
+    const origin = { time: deps.now(), actor: '+upstream', via: 'system', request: deps.newRequestId() } as const
+    const found = { user: mirror.user, index: mirror.index, project, basename, url, ...stored }
+    await deps.storage.transact(origin, (tx) => noteMirrorDigest(tx, found))
+  }
+  return {
+    owner: indexName(mirror),
+    ...(sha256 === undefined ? { onStored } : { sha256 }),
+    ...(md5 !== undefined && { md5 }),
+    ...(size !== undefined && { size }),
+  }
+}
+
+/** PEP 658: the suffix belongs to the path. */
+export function metadataUrl(file: string): string {
+  const url = new URL(file)
+  url.pathname += METADATA_SUFFIX
+  return url.href
+}
