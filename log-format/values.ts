@@ -217,6 +217,8 @@ export interface MirrorFileValue {
   readonly yanked?: string
   /** PEP 658: sha256 of what is at `{url}.metadata`. */
   readonly coreMetadata?: string
+  /** Of a wheel: that no metadata can be read out of it. */
+  readonly noMetadata?: boolean
   /** PEP 740. */
   readonly provenance?: string
   /** Since when the upstream has it no more, ms since the epoch. */

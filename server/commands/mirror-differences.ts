@@ -179,11 +179,12 @@ function mirrorFileValue({ file, version, time }: NamedFile, before: MirrorFileV
   const known = sha256 ?? found?.sha256
   const size = file.size ?? found?.size
   const metadata = file.coreMetadata === undefined || file.coreMetadata === true ? undefined : file.coreMetadata['sha256']
+  const isSame = before !== undefined && isSameContent(before, file.url, sha256)
   return {
     url: file.url,
     version,
     dir: found?.dir ?? dirOf(sha256 ?? createHash('sha256').update(file.url).digest('hex')),
-    seen: before !== undefined && isSameContent(before, file.url, sha256) ? before.seen : time,
+    seen: isSame ? before.seen : time,
     ...(known !== undefined && { sha256: known }),
     ...(sha256 === undefined && md5 !== undefined && { md5 }),
     ...(size !== undefined && { size }),
@@ -191,6 +192,7 @@ function mirrorFileValue({ file, version, time }: NamedFile, before: MirrorFileV
     ...(file.requiresPython !== undefined && { requiresPython: file.requiresPython }),
     ...(file.yanked !== undefined && { yanked: file.yanked === true ? '' : file.yanked }),
     ...(metadata !== undefined && isSha256(metadata) && { coreMetadata: metadata }),
+    ...(isSame && before.noMetadata === true && { noMetadata: true }),
     ...(file.provenance !== undefined && { provenance: file.provenance }),
   }
 }

@@ -71,6 +71,27 @@ export async function noteMirrorDigest(
   tx.record({ kind: 'mirror-project-changed', user, index, project, added: [], removed: [], changed: [basename] })
 }
 
+/** Notes that the metadata of a wheel cannot be read out of it, so that nobody is told to ask for it. */
+export async function noteUnreadable(tx: Transaction, input: ProjectRef & { readonly basename: string; readonly url: string }): Promise<void> {
+  const { user, index, project, basename, url } = input
+  const key = keys.mirrorFile(input)
+  const value = await tx.get(key)
+  if (value?.url !== url || value.noMetadata === true) return
+  tx.set(key, { ...value, noMetadata: true })
+  tx.record({ kind: 'mirror-project-changed', user, index, project, added: [], removed: [], changed: [basename] })
+}
+
+/**
+ * Whether the metadata of a mirrored file is offered though its upstream
+ * states no digest of it: of a wheel that lies at the very origin of the
+ * upstream that told of it, out of which it can be read here. `teller` is
+ * the upstream that the project names.
+ */
+export function offersMetadataOf(basename: string, { url, upstream, noMetadata }: MirrorFileValue, teller: string | undefined): boolean {
+  const told = upstream ?? teller
+  return noMetadata !== true && told !== undefined && /\.whl$/i.test(basename) && isAtOrigin(url, told)
+}
+
 export interface MirroredFile extends ProjectRef {
   readonly basename: string
   readonly value: MirrorFileValue
@@ -98,4 +119,10 @@ export function enteredAt({ seen, time = seen }: MirrorFileValue, project: Pick<
 /** Whether an index is still the mirror of the same upstreams, asked in the same order. */
 export function isSameMirror(now: IndexValue | undefined, asked: MirrorIndexValue): boolean {
   return now?.type === 'mirror' && now.created === asked.created && upstreamUrls(now).join('\n') === upstreamUrls(asked).join('\n')
+}
+
+/** `url` is as `URL` writes it, without user; pages have thousands, and nearly all settings are written so, too. */
+function isAtOrigin(url: string, told: string): boolean {
+  const [stated = ''] = /^https?:\/\/[^/?#]+/.exec(told) ?? []
+  return url.startsWith(`${stated}/`) || (URL.canParse(told) && new URL(url).origin === new URL(told).origin)
 }

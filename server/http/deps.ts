@@ -7,6 +7,7 @@ import type { PasswordHasher } from '#server/auth/passwords.js'
 import type { DiskBlobs } from '#server/storage/disk-blobs.js'
 import type { FetchedFiles } from '#server/stages/fetched-files.js'
 import type { OtherPlaces } from '#server/stages/other-places.js'
+import type { WheelTails } from '#server/stages/wheel-tails.js'
 import type { MirrorNames } from '#server/stages/mirror-names.js'
 import type { MirrorRefresher } from '#server/stages/refresh-mirror.js'
 import type { MirrorsOfPrimary } from '#server/replication/mirrors-of-primary.js'
@@ -93,6 +94,7 @@ export interface Deps {
   readonly downloads: FileDownloads
   readonly fetchedFiles: FetchedFiles
   readonly otherPlaces: OtherPlaces
+  readonly wheelTails: WheelTails
   /** On a replica: where it asks for what mirrors have. */
   readonly primaryMirrors?: MirrorsOfPrimary | undefined
   /** Where files of mirrors have to make room for others. */

@@ -4,6 +4,7 @@ import type { MirrorFileValue } from '#log-format/values.js'
 import { indexName } from '#server/commands/lookups.js'
 import { type AskedMirror, noteMirrorDigest } from '#server/commands/mirrors.js'
 import { type MirrorUpstream, upstreamNamed, upstreamsOf } from '#server/stages/mirror-upstreams.js'
+import type { PinnedBlob } from '#server/storage/blob-store.js'
 import type { Download } from '#server/upstream/downloads.js'
 import type { WantedFile } from '#server/upstream/file-download.js'
 import type { Deps } from './deps.js'
@@ -23,6 +24,11 @@ export interface FetchableFile {
   readonly content: Pick<MirrorFileValue, 'upstream' | 'url' | 'sha256' | 'md5' | 'size' | 'time'>
   /** Of what is told beside a file: that file. */
   readonly beside?: { readonly basename: string; readonly sha256: string | undefined }
+}
+
+/** A wheel of whose metadata no upstream states a digest. */
+export interface MirroredWheel extends FetchableFile {
+  readonly version: string
 }
 
 export interface StartedDownload {
@@ -68,8 +74,25 @@ export async function startDownload(deps: Deps, file: FetchableFile): Promise<St
   throw failure
 }
 
-async function tellerOf(deps: Deps, { mirror: { user, index }, project, content }: FetchableFile, [first]: readonly MirrorUpstream[]): Promise<string> {
-  return content.upstream ?? (await deps.storage.reader().get(keys.project({ user, index, project })))?.upstream ?? first?.name ?? ''
+/** A file of a mirror, held in the store: fetched from its upstream before, unless it is there. Refuses `not-found` what its upstream has no more, `upstream-failed` where it cannot be had. */
+export async function holdMirroredFile(deps: Deps, file: FetchableFile): Promise<PinnedBlob> {
+  const stored = await holdFetched(deps, file)
+  if (stored !== undefined) return stored
+  const { download, upstream } = await startDownload(deps, file)
+  const fetched = await deps.fetchedFiles.noted(file.mirror, upstream, download)
+  const held = await deps.blobs.hold(fetched.sha256)
+  if (held === undefined) throw new Refusal('not-available', `${file.basename} had to make room for other files right after it was fetched; try again`)
+  return held
+}
+
+/** What lies in the store and came there by this mirror: others may have put there what its upstream never gave. */
+export async function holdFetched({ blobs, fetchedFiles }: Deps, { mirror, content: { sha256 } }: FetchableFile): Promise<PinnedBlob | undefined> {
+  return sha256 === undefined || !fetchedFiles.has(mirror, sha256) ? undefined : blobs.hold(sha256)
+}
+
+/** The upstream that told of a file. */
+export async function tellerOf({ storage }: Deps, { mirror: { user, index }, project, content }: FetchableFile, [first]: readonly MirrorUpstream[]): Promise<string> {
+  return content.upstream ?? (await storage.reader().get(keys.project({ user, index, project })))?.upstream ?? first?.name ?? ''
 }
 
 /** Why a download did not begin, if another server may do better. */

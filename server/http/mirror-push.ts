@@ -13,7 +13,7 @@ import { type ArchivedMetadata, readCoreMetadata } from '#server/packaging/dist-
 import { normalizeProjectName } from '#server/packaging/project-name.js'
 import type { Deps } from './deps.js'
 import { HeldBlobs } from './held-blobs.js'
-import { holdMirroredFile } from './mirrored-file.js'
+import { holdMirroredFile } from './mirror-download.js'
 import { RequestAborted } from './request-body.js'
 import { sendResult } from './respond.js'
 

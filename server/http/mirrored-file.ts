@@ -1,17 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Refusal } from '#log-format/api/refusal.js'
 import { keys } from '#log-format/keys.js'
 import type { MirrorFileValue } from '#log-format/values.js'
 import type { FileRef } from '#server/commands/lookups.js'
-import { type AskedMirror, enteredAt, findMirroredFile, type MirroredFile } from '#server/commands/mirrors.js'
+import { type AskedMirror, enteredAt, findMirroredFile, type MirroredFile, offersMetadataOf } from '#server/commands/mirrors.js'
 import { contentTypeOf } from '#server/packaging/filename.js'
 import type { JudgedFile } from '#server/packaging/release-policy.js'
 import type { Reader } from '#server/storage/reader.js'
-import type { PinnedBlob } from '#server/storage/blob-store.js'
 import { formatHttpDate, isNotModified } from './caching.js'
 import type { Deps } from './deps.js'
 import { sendFile } from './file-body.js'
-import { type FetchableFile, METADATA_SUFFIX, metadataUrl, startDownload } from './mirror-download.js'
+import { type FetchableFile, holdFetched, METADATA_SUFFIX, metadataUrl, type MirroredWheel, startDownload } from './mirror-download.js'
+import { sendWheelMetadata } from './mirrored-metadata.js'
 import { redirectAway } from './redirect.js'
 import { sendDownload } from './send-download.js'
 import { hashSpec } from './release-json.js'
@@ -22,6 +21,8 @@ export interface Mirrored extends FetchableFile {
   readonly judged: JudgedFile
   /** Undefined for what is told beside a file. */
   readonly file?: MirrorFileValue
+  /** Of metadata that no upstream states a digest of: what it has to be read out of. */
+  readonly wheel?: MirroredWheel
 }
 
 /** What a mirror has at a public path, the metadata beside a file included (PEP 658). */
@@ -32,18 +33,18 @@ export async function findMirrored(reader: Reader, ref: FileRef & AskedMirror): 
   if (file !== undefined) return { mirror, basename, project: file.project, dir: file.value.dir, judged: await judgedFile(reader, file), file: file.value, content: file.value }
   if (!basename.endsWith(METADATA_SUFFIX)) return undefined
   const beside = await findMirroredFile(reader, { ...ref, basename: basename.slice(0, -METADATA_SUFFIX.length) })
-  const sha256 = beside?.value.coreMetadata
-  if (beside === undefined || sha256 === undefined) return undefined
-  const { dir, url, upstream } = beside.value
-  return {
-    mirror,
-    basename,
-    project: beside.project,
-    dir,
-    judged: await judgedFile(reader, beside),
-    content: { url: metadataUrl(url), sha256, ...(upstream !== undefined && { upstream }) },
-    beside: { basename: beside.basename, sha256: beside.value.sha256 },
+  return beside && findMetadata(reader, mirror, beside)
+}
+
+async function findMetadata(reader: Reader, mirror: AskedMirror, beside: MirroredFile): Promise<Mirrored | undefined> {
+  const { project, basename, value } = beside
+  const { dir, version, url, upstream, sha256, coreMetadata } = value
+  const found = { mirror, basename: basename + METADATA_SUFFIX, project, dir, judged: await judgedFile(reader, beside) }
+  const known = await reader.get(keys.project(beside))
+  if (coreMetadata === undefined) {
+    return offersMetadataOf(basename, value, known?.upstream) ? { ...found, content: value, wheel: { mirror, basename, project, dir, version, content: value } } : undefined
   }
+  return { ...found, content: { url: metadataUrl(url), sha256: coreMetadata, ...(upstream !== undefined && { upstream }) }, beside: { basename, sha256 } }
 }
 
 async function judgedFile(reader: Reader, { user, index, project, value }: MirroredFile): Promise<JudgedFile> {
@@ -68,7 +69,8 @@ export async function sendMirroredFile(
   response: ServerResponse,
   { file, cacheControl }: { readonly file: Mirrored; readonly cacheControl: string },
 ): Promise<void> {
-  const { content, basename, mirror } = file
+  const { content, basename, mirror, wheel } = file
+  if (wheel !== undefined) return sendWheelMetadata(deps, request, response, { wheel, cacheControl })
   using stored = await holdFetched(deps, file) // no eviction takes it meanwhile
   if (content.sha256 !== undefined && stored !== undefined) {
     await deps.usedBlobs?.used(content.sha256)
@@ -94,22 +96,6 @@ export async function sendMirroredFile(
   const { download, upstream } = await startDownload(deps, file)
   deps.fetchedFiles.noted(mirror, upstream, download).catch(() => undefined) // who waits for it is told why; without the note it is fetched once more
   await sendDownload(request, response, download, { headers, validators, blobs: deps.blobs, idleTimeoutMs: deps.limits.idleTimeoutMs })
-}
-
-/** A file of a mirror, held in the store: fetched from its upstream before, unless it is there. Refuses as {@link sendMirroredFile} does. */
-export async function holdMirroredFile(deps: Deps, file: FetchableFile): Promise<PinnedBlob> {
-  const stored = await holdFetched(deps, file)
-  if (stored !== undefined) return stored
-  const { download, upstream } = await startDownload(deps, file)
-  const fetched = await deps.fetchedFiles.noted(file.mirror, upstream, download)
-  const held = await deps.blobs.hold(fetched.sha256)
-  if (held === undefined) throw new Refusal('not-available', `${file.basename} had to make room for other files right after it was fetched; try again`)
-  return held
-}
-
-/** What lies in the store and came there by this mirror: others may have put there what its upstream never gave. */
-async function holdFetched({ blobs, fetchedFiles }: Deps, { mirror, content: { sha256 } }: FetchableFile): Promise<PinnedBlob | undefined> {
-  return sha256 === undefined || !fetchedFiles.has(mirror, sha256) ? undefined : blobs.hold(sha256)
 }
 
 interface Stored {

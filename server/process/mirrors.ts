@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { indexName } from '#server/commands/lookups.js'
 import type { AskedMirror, Disagreement } from '#server/commands/mirrors.js'
 import { UsedBlobs } from '#server/http/used-blobs.js'
+import { WheelTails } from '#server/stages/wheel-tails.js'
 import { FetchedFiles } from '#server/stages/fetched-files.js'
 import { MirrorNames } from '#server/stages/mirror-names.js'
 import { OtherPlaces } from '#server/stages/other-places.js'
@@ -26,6 +27,7 @@ export interface Mirroring extends AsyncDisposable {
   readonly downloads: FileDownloads
   readonly fetchedFiles: FetchedFiles
   readonly otherPlaces: OtherPlaces
+  readonly wheelTails: WheelTails
   /** Where contents are taken away that were not asked for lately. */
   readonly usedBlobs: UsedBlobs | undefined
   /** Where only what is stored is shown: whether a content is. */
@@ -69,6 +71,7 @@ export async function openMirrors(input: {
     downloads,
     fetchedFiles,
     otherPlaces: new OtherPlaces(client, now),
+    wheelTails: new WheelTails(client),
     usedBlobs: evictor && new UsedBlobs(blobs, now),
     isStored: isOffline ? async (mirror, sha256) => fetchedFiles.has(mirror, sha256) && (await blobs.stat(sha256)) !== undefined : undefined,
     [Symbol.asyncDispose]: () => open[Symbol.asyncDispose](),

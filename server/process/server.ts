@@ -175,6 +175,7 @@ export async function startServer(config: ServerConfig, surroundings: Surroundin
     downloads: mirroring.downloads,
     fetchedFiles: mirroring.fetchedFiles,
     otherPlaces: mirroring.otherPlaces,
+    wheelTails: mirroring.wheelTails,
     usedBlobs: mirroring.usedBlobs,
     ...(files && { fetches: files.fetches, fileReplication: files }),
     facts: () => factsOf(config, address.port),

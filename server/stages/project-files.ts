@@ -1,7 +1,7 @@
 import { keys } from '#log-format/keys.js'
-import type { MirrorFileValue } from '#log-format/values.js'
+import type { MirrorFileValue, ProjectValue } from '#log-format/values.js'
 import type { ProjectRef } from '#server/commands/lookups.js'
-import { enteredAt } from '#server/commands/mirrors.js'
+import { enteredAt, offersMetadataOf } from '#server/commands/mirrors.js'
 import type { SimpleFile } from '#server/packaging/simple-page.js'
 import { versionSortKey } from '#log-format/version.js'
 import type { Reader } from '#server/storage/reader.js'
@@ -31,7 +31,8 @@ export interface ProjectFile {
   readonly requiresPython: string | undefined
   /** PEP 592, of this file alone; a reason may be empty. */
   readonly yanked: string | undefined
-  readonly coreMetadata: string | undefined
+  /** sha256; true where it is there and no digest of it is known. */
+  readonly coreMetadata: string | true | undefined
   /** PEP 740: a URL. */
   readonly provenance?: string | undefined
 }
@@ -73,7 +74,7 @@ export async function readProjectFiles(reader: Reader, ref: ProjectRef): Promise
     if (value.gone !== undefined) continue
     const version = versions.get(value.version) ?? { version: value.version, key: versionSortKey(value.version), yanked: undefined }
     versions.set(version.version, version)
-    files.push([mirroredFile(segments[3] ?? '', version, value, enteredAt(value, known))])
+    files.push([mirroredFile(segments[3] ?? '', version, value, known)])
   }
   return { files: inOrder(files), versions }
 }
@@ -99,8 +100,10 @@ export function projectFile(
   return { basename, version, versionKey: key, dir, sha256, size, time, entered: time, requiresPython, yanked, coreMetadata }
 }
 
-function mirroredFile(basename: string, { version, key }: ProjectVersion, value: MirrorFileValue, entered: number): ProjectFile {
-  const { dir, sha256, size, time, requiresPython, yanked, coreMetadata, provenance } = value
+function mirroredFile(basename: string, { version, key }: ProjectVersion, value: MirrorFileValue, known: ProjectValue): ProjectFile {
+  const { dir, sha256, size, time, requiresPython, yanked, provenance } = value
+  const coreMetadata = value.coreMetadata ?? (offersMetadataOf(basename, value, known.upstream) ? true : undefined)
+  const entered = enteredAt(value, known)
   return { basename, version, versionKey: key, dir, sha256, size, time, entered, requiresPython, yanked, coreMetadata, provenance }
 }
 
@@ -144,7 +147,7 @@ export function simpleFile(file: ProjectFile, owner: FileOwner, versionYanked: s
     owner: owner.name,
     requiresPython: file.requiresPython,
     yanked,
-    coreMetadata: file.coreMetadata === undefined ? undefined : { sha256: file.coreMetadata },
+    coreMetadata: typeof file.coreMetadata === 'string' ? { sha256: file.coreMetadata } : file.coreMetadata,
     provenance: file.provenance,
   }
 }

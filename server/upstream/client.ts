@@ -95,7 +95,7 @@ export class UpstreamClient implements Disposable {
     const deadline = performance.now() + Math.min(this.#idleTimeoutMs * ANSWER_FACTOR, wanted.answerMs ?? Infinity)
     if (this.#isOffline) throw new Refusal('upstream-failed', `the server is offline and does not ask ${url.host}`)
     for (let hop = 0; hop <= MOST_REDIRECTS; hop += 1) {
-      const reply = await this.#ask(url, wanted, deadline)
+      const reply = await this.#ask(url, wanted, { deadline, isRedirected: hop > 0 })
       const { location } = reply.headers
       if (![301, 302, 303, 307, 308].includes(reply.status) || location === undefined) return reply
       reply.body.destroy()
@@ -111,11 +111,11 @@ export class UpstreamClient implements Disposable {
     this.#tunnel?.destroy()
   }
 
-  async #ask(url: URL, wanted: UpstreamRequest, deadline: number): Promise<UpstreamReply> {
+  async #ask(url: URL, wanted: UpstreamRequest, time: TimeLeft): Promise<UpstreamReply> {
     this.#breaker.check(url)
     try {
       this.#hosts.check(url)
-      const reply = await this.#send(url, wanted, deadline)
+      const reply = await this.#send(url, wanted, time)
       this.#breaker.answered(url, reply.status, reply.headers['retry-after'])
       return reply
     } catch (error) {
@@ -139,7 +139,7 @@ export class UpstreamClient implements Disposable {
     }
   }
 
-  #send(url: URL, { upstream, method = 'GET', headers, signal }: UpstreamRequest, deadline: number): Promise<UpstreamReply> {
+  #send(url: URL, { upstream, method = 'GET', headers, signal }: UpstreamRequest, { deadline, isRedirected }: TimeLeft): Promise<UpstreamReply> {
     const isSecure = url.protocol === 'https:'
     const route = this.#routeTo(url)
     const authorization = url.origin === upstream.url.origin && upstream.credentials !== undefined ? basic(upstream.credentials) : undefined
@@ -163,7 +163,7 @@ export class UpstreamClient implements Disposable {
       })
       request.on('error', (error: NodeJS.ErrnoException) => {
         clearTimeout(timer)
-        reject(isConnected ? new NoAnswer(error) : error)
+        reject(isConnected || (isRedirected && error instanceof UpstreamTimeout) ? new NoAnswer(error) : error)
       })
       request.on('response', (body) => {
         clearTimeout(timer)
@@ -173,6 +173,13 @@ export class UpstreamClient implements Disposable {
       request.end()
     })
   }
+}
+
+interface TimeLeft {
+  /** Of the whole request, in the time of `performance.now()`. */
+  readonly deadline: number
+  /** The hops before took some of it: if a server is not reached in the rest, that says nothing of the server. */
+  readonly isRedirected: boolean
 }
 
 /** The server was reached, and then this happened instead of an answer. */

@@ -38,6 +38,7 @@ import { secretNames } from '#server/storage/vault.js'
 import { NameLists } from '#server/storage/name-lists.js'
 import { FetchedFiles } from '#server/stages/fetched-files.js'
 import { MirrorNames } from '#server/stages/mirror-names.js'
+import { WheelTails } from '#server/stages/wheel-tails.js'
 import { OtherPlaces } from '#server/stages/other-places.js'
 import { MirrorRefresher } from '#server/stages/refresh-mirror.js'
 import { UpstreamClient } from '#server/upstream/client.js'
@@ -193,6 +194,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     downloads,
     fetchedFiles: new FetchedFiles(storage),
     otherPlaces: new OtherPlaces(upstream, () => 0),
+    wheelTails: new WheelTails(upstream),
     facts: () => ({ serverdir: '', host: '', port: 0, outsideUrl: undefined, serverCode: '' }),
     reportFault: (error) => faults.push(error),
   }

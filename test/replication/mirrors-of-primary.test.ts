@@ -1,7 +1,7 @@
 import { wheel } from '#test/support/archives.js'
 import { caughtUp, startReplica, until } from '#test/support/replica.js'
 import { startServer, type TestServer, type TestUser } from '#test/support/server.js'
-import { sha256Of, SIMPLE_JSON, status, TestUpstream, text } from '#test/support/upstream.js'
+import { ranged, sha256Of, SIMPLE_JSON, status, TestUpstream, text } from '#test/support/upstream.js'
 
 let upstream: TestUpstream
 let primary: TestServer
@@ -55,6 +55,21 @@ test('pages and files of an upstream come through the primary, which alone asks 
   for (const reply of replies) expect(sha256Of(Buffer.from(await reply.arrayBuffer()))).toBe(sha256Of(file.bytes))
   expect(upstream.count(`/files/demo/${file.filename}`)).toBe(1)
   for (const server of [primary, replica, second]) expect(await server.running.blobs.stat(sha256Of(file.bytes))).toBeDefined()
+})
+
+test('metadata that the primary reads out of the tail of a wheel comes from there, and from the wheel once that is here', async () => {
+  const file = wheel('tailed', '1.0', { padding: 200_000 })
+  upstream.project('tailed', [{ filename: file.filename, content: file.bytes }])
+  upstream.on(`/files/tailed/${file.filename}`, ranged(file.bytes))
+  const page = '/alice/dev/+simple/tailed/'
+  const path = await fileUrl(second, page)
+  const reply = await second.fetch(`${path}.metadata`)
+  expect([reply.status, reply.headers.get('cache-control'), (await reply.text()).split('\n')[1]]).toEqual([200, 'no-store', 'Name: tailed'])
+  expect(upstream.asked.filter((asked) => asked.path.endsWith('.whl')).at(-1)?.headers.range).toBe('bytes=-65536')
+  await (await second.fetch(path)).arrayBuffer()
+  for (const server of [primary, replica, second]) {
+    await until(async () => (await server.fetch(`${path}.metadata`)).headers.get('cache-control')?.includes('immutable') === true)
+  }
 })
 
 test('a digest that the upstream did not say is noted by the primary, and known to all', async () => {

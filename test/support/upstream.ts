@@ -110,6 +110,17 @@ export function redirect(location: string): Answer {
   return status(302, { location })
 }
 
+/** A file that can be had in parts. */
+export function ranged(content: Buffer, headers: Readonly<Record<string, string>> = { etag: '"1"' }): Answer {
+  return (request, response) => {
+    const [, from = '', to = ''] = /^bytes=(\d*)-(\d*)$/.exec(request.headers.range ?? '') ?? []
+    if (from === '' && to === '') return void response.writeHead(200, { ...headers, 'content-length': content.length }).end(content)
+    const start = from === '' ? Math.max(0, content.length - Number(to)) : Number(from)
+    const end = from === '' || to === '' ? content.length : Math.min(content.length, Number(to) + 1)
+    response.writeHead(206, { ...headers, 'content-length': end - start, 'content-range': `bytes ${start}-${end - 1}/${content.length}` }).end(content.subarray(start, end))
+  }
+}
+
 /** Never answers. */
 export const silence: Answer = () => undefined
 
