@@ -16,6 +16,6 @@ export async function* fetchSnapshot(primary: PrimaryConnection, signal: AbortSi
     const reader = new FrameReader(MAX_BLOCK_BYTES)
     for await (const piece of pieces) yield* reader.push(piece)
   } finally {
-    if (!reply.complete) reply.destroy()
+    if (!reply.readableEnded) reply.destroy()
   }
 }

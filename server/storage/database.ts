@@ -1,7 +1,9 @@
 import { Level } from 'level'
 import type { IteratorOptions } from 'classic-level'
 import { Refusal } from '#log-format/api/refusal.js'
+import { DatabaseView } from './database-view.js'
 import { freeBytesOf } from './disk-room.js'
+import { RAW, type RawRow } from './raw-row.js'
 import { compareNames } from './name-order.js'
 
 declare module 'level' {
@@ -24,9 +26,6 @@ export interface RowDelete {
 }
 export type RowOperation = RowPut | RowDelete
 
-/** A key and its value, as they lie in the database. */
-export type RawRow = readonly [Uint8Array, Uint8Array]
-
 /** From `gte` or `gt` up to, not including, `lt`; in the byte order of UTF-8. */
 export interface RowRange {
   readonly gte?: string
@@ -38,9 +37,6 @@ export interface RowRange {
 
 /** Rows taken from LevelDB at a time: enough to amortise the hop to its thread, few enough to decode beside it. */
 const ROWS_AT_A_TIME = 256
-
-const RAW_ROWS_AT_A_TIME = 1024
-const RAW = { keyEncoding: 'view', valueEncoding: 'view' } as const
 
 /** Rows gathered in memory before LevelDB sorts them into a file: fewer files to merge, against a longer replay on open. */
 const WRITE_BUFFER_BYTES = 16 * 1024 * 1024
@@ -160,9 +156,11 @@ export class Database implements AsyncDisposable {
 
   /** Writes rows as they lie in another database; not synced. */
   async writeRaw(rows: readonly RawRow[]): Promise<void> {
+    if (this.#isTorn) await this.#mend()
     const batch = this.#level.batch()
     for (const [key, value] of rows) batch.put(key, value, RAW)
-    await batch.write({ sync: false })
+    await this.#noticing(() => batch.write({ sync: false }))
+    if (this.#isTorn) await this.#mend()
   }
 
   async clear(range: { readonly gte: string; readonly lt: string }): Promise<void> {
@@ -203,52 +201,6 @@ export class Database implements AsyncDisposable {
   #iterator(range: RowRange): LevelIterator {
     const options: IteratorOptions<string, Uint8Array> = { ...range, highWaterMarkBytes: 1 << 20 }
     return this.#level.iterator<string, Uint8Array>(options)
-  }
-}
-
-/** The rows of a database as they were in one moment, as bytes. LevelDB keeps for it what is replaced meanwhile. */
-export class DatabaseView implements AsyncDisposable {
-  readonly #level: Level<string, Uint8Array>
-  readonly #snapshot: ReturnType<Level['snapshot']>
-
-  constructor(level: Level<string, Uint8Array>) {
-    this.#level = level
-    this.#snapshot = level.snapshot()
-  }
-
-  get(key: string): Promise<Uint8Array | undefined> {
-    return this.#level.get(key, { snapshot: this.#snapshot })
-  }
-
-  async last({ gte, lt }: { readonly gte: string; readonly lt: string }): Promise<RawRow | undefined> {
-    const iterator = this.#level.iterator<Uint8Array, Uint8Array>({ ...RAW, gte: Buffer.from(gte), lt: Buffer.from(lt), reverse: true, limit: 1, snapshot: this.#snapshot })
-    try {
-      return (await iterator.nextv(1))[0]
-    } finally {
-      await iterator.close()
-    }
-  }
-
-  /** In batches of about a megabyte; the next one is fetched while one is looked at. */
-  async *batches({ gte, lt }: { readonly gte: string; readonly lt: string }): AsyncGenerator<readonly RawRow[]> {
-    const iterator = this.#level.iterator<Uint8Array, Uint8Array>({
-      ...RAW, gte: Buffer.from(gte), lt: Buffer.from(lt), snapshot: this.#snapshot, highWaterMarkBytes: 1 << 20,
-    })
-    try {
-      let rows = await iterator.nextv(RAW_ROWS_AT_A_TIME)
-      while (rows.length > 0) {
-        const next = iterator.nextv(RAW_ROWS_AT_A_TIME)
-        next.catch(() => undefined) // thrown below, unless the caller stops before
-        yield rows
-        rows = await next
-      }
-    } finally {
-      await iterator.close()
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#snapshot.close()
   }
 }
 

@@ -3,7 +3,7 @@ import { DIGEST_BYTES, MAX_ENTRY_BYTES, packValue, unpackValue } from '#log-form
 import { FormatError } from '#log-format/errors.js'
 import { type Frame, frameHeader } from '#log-format/framing.js'
 import { NO_SERIAL, type Serial, toSerial } from '#log-format/serial.js'
-import type { RawRow } from './database.js'
+import type { RawRow } from './raw-row.js'
 
 /** Media type of a snapshot. */
 export const SNAPSHOT_TYPE = 'application/vnd.devpi.snapshot'
