@@ -197,6 +197,7 @@ export class Follower implements AsyncDisposable {
   async #follow(): Promise<boolean> {
     const { storage, now, outsideUrl } = this.#options
     const { signal } = this.#stop
+    if (!storage.isWritable) await storage.importAnew()
     const { serial, digest } = storage.head
     this.#contactedMs = now()
     const reply = await this.#connection.get(

@@ -5,7 +5,7 @@ import { Refusal } from '#log-format/api/refusal.js'
 const RESERVED_BYTES = 64 * 1024 * 1024
 const ROOM_CHECK_MS = 1000
 
-/** Looks at the disk at most once a second. */
+/** Looks at the disk at most once a second, unless it is asked for this very moment. */
 export class DiskRoom {
   readonly #freeBytes: () => Promise<number>
   #checked = -Infinity
@@ -27,6 +27,12 @@ export class DiskRoom {
   async ensure(): Promise<void> {
     if (await this.isEnough()) return
     throw new Refusal('storage-full', 'the disk of the server is full; nothing was changed, try again when there is room')
+  }
+
+  /** The same as of now: for batches, so large that others may have filled the disk meanwhile. */
+  ensureNow(): Promise<void> {
+    this.#checked = -Infinity
+    return this.ensure()
   }
 }
 

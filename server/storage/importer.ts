@@ -1,3 +1,4 @@
+import { Refusal } from '#log-format/api/refusal.js'
 import { type ChainHead, type ChainLink, digestHex, entryDigest, extendChain } from '#log-format/chain.js'
 import { type CheckedEntry, checkEntry } from '#log-format/checked-entry.js'
 import { ChainError } from '#log-format/errors.js'
@@ -10,7 +11,7 @@ import { locateChanges, type LocatedEntry } from './fold.js'
 import type { Projection } from './projection.js'
 import { BatchFold } from './rebuild.js'
 import { entryRow, factOperation, PRIMARY_UUID_FACT } from './rows.js'
-import { brokenStore, type CommittedEntry } from './writer.js'
+import type { CommittedEntry } from './writer.js'
 
 export interface ImporterOptions {
   readonly db: Database
@@ -50,7 +51,7 @@ interface Batch {
  */
 export class Importer {
   readonly #options: ImporterOptions
-  readonly #fold: BatchFold
+  #fold: BatchFold
   /** Entries that were folded and may not be in the database yet. */
   readonly #unwritten = new Map<Serial, Uint8Array>()
   /** The head after everything folded. */
@@ -62,16 +63,12 @@ export class Importer {
   readonly counts = { batches: 0, entries: 0, bytes: 0 }
 
   constructor(options: ImporterOptions) {
-    const { db, entries, projections } = options
     this.#options = options
-    this.#folded = entries.head
-    this.#fold = new BatchFold(db, projections, {
-      entryAt: (serial) => this.#unwritten.get(serial) ?? db.get(entryRow(serial)),
-      isEmpty: entries.head.serial === NO_SERIAL,
-    })
+    this.#folded = options.entries.head
+    this.#fold = this.#newFold()
   }
 
-  /** Whether a write failed, after which there are no more. */
+  /** Whether a write failed, after which there are no more until it is begun anew. */
   get isBroken(): boolean {
     return this.#failure !== undefined
   }
@@ -82,9 +79,22 @@ export class Importer {
     this.#turn = turn.then(() => undefined, () => undefined)
     const { written, head, fault } = await turn
     await written
-    if (this.#failure !== undefined) throw brokenStore(this.#failure)
+    if (this.#failure !== undefined) throw notWritten(this.#failure)
     if (fault !== undefined) throw fault
     return head
+  }
+
+  /**
+   * Goes on behind the newest entry that is stored, if a write failed. To be called when nothing is on its way, by who
+   * then asks for the entry behind that one: what was handed over since the failure is forgotten.
+   */
+  async beginAnew(): Promise<void> {
+    await this.idle()
+    if (this.#failure === undefined) return
+    this.#unwritten.clear()
+    this.#folded = this.#options.entries.head
+    this.#fold = this.#newFold()
+    this.#failure = undefined
   }
 
   /** Resolves when everything asked for so far is settled. */
@@ -95,7 +105,7 @@ export class Importer {
 
   /** Resolves when the entries are on their way to the disk. */
   async #take(frames: readonly Frame[], facts: readonly RowOperation[]): Promise<Checked & { readonly written: Promise<void> }> {
-    if (this.#failure !== undefined) throw brokenStore(this.#failure)
+    if (this.#failure !== undefined) throw notWritten(this.#failure)
     await this.#options.ensureRoom()
     const checked = checkChain(this.#folded, frames)
     const { stored, located, head } = checked
@@ -110,6 +120,14 @@ export class Importer {
     return { ...checked, written: this.#writing }
   }
 
+  #newFold(): BatchFold {
+    const { db, entries, projections } = this.#options
+    return new BatchFold(db, projections, {
+      entryAt: (serial) => this.#unwritten.get(serial) ?? db.get(entryRow(serial)),
+      isEmpty: entries.head.serial === NO_SERIAL,
+    })
+  }
+
   async #write({ stored, head, rows, committed }: Batch): Promise<void> {
     if (this.#failure !== undefined) return
     const { entries, onStart, onCommit } = this.#options
@@ -117,7 +135,7 @@ export class Importer {
       onStart(committed)
       await entries.append({ expected: entries.head.serial, entries: stored, head, rows })
     } catch (error) {
-      // What the disk holds now is unknown: nothing more is written until a restart has looked.
+      // What follows was made for what is not there: all of it is asked for again.
       this.#failure = error instanceof Error ? error : new Error('the batch could not be written', { cause: error })
       return
     }
@@ -129,6 +147,12 @@ export class Importer {
     }
     onCommit(committed)
   }
+}
+
+function notWritten(cause: Error): Refusal {
+  const inner: unknown = cause.cause // made in native code: `instanceof` need not know it
+  const reason = typeof inner === 'object' && inner !== null && 'message' in inner ? String(inner.message) : cause.message
+  return new Refusal('not-available', `entries of the primary could not be written here: ${reason}`, { cause })
 }
 
 function checkChain(head: ChainHead, frames: readonly Frame[]): Checked {

@@ -88,7 +88,7 @@ export class Storage implements AsyncDisposable {
       ensureRoom: () => this.#room.ensure(),
     }
     this.#newWriter = (counts) => new Writer({ ...shared, vault: this.vault, counts })
-    this.#source = source === 'import' ? new Importer(shared) : this.#newWriter({ batches: 0, entries: 0, bytes: 0 })
+    this.#source = source === 'import' ? new Importer({ ...shared, ensureRoom: () => this.#room.ensureNow() }) : this.#newWriter({ batches: 0, entries: 0, bytes: 0 })
   }
 
   static async open(options: StorageOptions): Promise<Storage> {
@@ -144,7 +144,7 @@ export class Storage implements AsyncDisposable {
     return this.#source instanceof Importer
   }
 
-  /** False once a write of the log failed, which only a restart can mend. */
+  /** False once a write of the log failed: where entries are made only a restart can mend it, a replica asks for them again. */
   get isWritable(): boolean {
     return !this.#source.isBroken
   }
@@ -175,6 +175,11 @@ export class Storage implements AsyncDisposable {
     if (this.#closing) return Promise.reject(new Refusal('not-available', 'the server is shutting down'))
     if (!(this.#source instanceof Importer)) return Promise.reject(new Error('entries are imported where none are made'))
     return this.#source.import(frames)
+  }
+
+  /** Imports again after a write that failed, if there was one; see `Importer.beginAnew`. */
+  async importAnew(): Promise<void> {
+    if (this.#source instanceof Importer && !this.#closing) await this.#source.beginAnew()
   }
 
   /**

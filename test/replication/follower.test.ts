@@ -144,6 +144,25 @@ test('a connection that falls silent is given up, and the next one goes on', asy
   expect(linesWith(replica, 'it sends nothing any more').length + linesWith(replica, 'it does not answer').length).toBeGreaterThan(0)
 })
 
+test('entries that could not be written are asked for again', async () => {
+  await using primary = await startServer()
+  await using replica = await startReplica(primary)
+  await register(primary, 0, 5)
+  await caughtUp(replica, primary)
+  const { entries } = replica.running.storage
+  const append = entries.append.bind(entries)
+  let failures = 0
+  entries.append = async (batch) => {
+    if ((failures += 1) > 3) return append(batch)
+    throw new Error('there is no room for it', { cause: new Error('no space left') })
+  }
+  await register(primary, 5, 30)
+  await caughtUp(replica, primary)
+  expect(headOf(replica)).toBe(headOf(primary))
+  expect(linesWith(replica, 'entries of the primary could not be written here: no space left').length).toBeGreaterThan(0)
+  expect((await replica.fetch('/+health/ready')).status).toBe(200)
+})
+
 test('replicas follow replicas', async () => {
   await using primary = await startServer()
   await primary.signUp('alice')

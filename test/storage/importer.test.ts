@@ -151,14 +151,16 @@ test('a full disk refuses entries until there is room, and they go in then', asy
   await using primary = await openStorage(`${folder.path}/primary`)
   for (const name of ['a', 'b', 'c']) await setProject(primary, name, 1)
   const frames = await framesOf(primary)
-  let free = 0
+  let free = Infinity
   await using replica = await openReplica(`${folder.path}/replica`, { freeBytes: () => Promise.resolve(free) })
-  expect(await refusalOf(replica.importEntries(frames))).toBe('storage-full')
+  await replica.importEntries(frames.slice(0, 1))
+  free = 0
+  expect(await refusalOf(replica.importEntries(frames.slice(1)))).toBe('storage-full')
   free = Infinity
-  expect(digestHex((await replica.importEntries(frames)).digest)).toBe(digestHex(primary.head.digest))
+  expect(digestHex((await replica.importEntries(frames.slice(1))).digest)).toBe(digestHex(primary.head.digest))
 })
 
-test('after a write that failed nothing is written any more, and reads go on', async () => {
+test('after a write that failed nothing is written until it is begun anew, and reads go on', async () => {
   await using folder = await tempFolder()
   await using primary = await openStorage(`${folder.path}/primary`)
   for (const name of ['a', 'b', 'c']) await setProject(primary, name, 1)
@@ -174,4 +176,9 @@ test('after a write that failed nothing is written any more, and reads go on', a
   expect(await refusalOf(replica.importEntries(frames.slice(1)))).toBe('not-available')
   expect([replica.isWritable, replica.head.serial]).toEqual([false, 0])
   expect(await replica.reader().get(projectKey('a'))).toEqual(project(1))
+
+  await replica.importAnew() // by who asks for it again, from the head on
+  expect(digestHex((await replica.importEntries(frames.slice(1))).digest)).toBe(digestHex(primary.head.digest))
+  expect([replica.isWritable, replica.head.serial]).toEqual([true, 2])
+  for (const name of ['a', 'b', 'c']) expect(await replica.reader().get(projectKey(name))).toEqual(project(1))
 })
