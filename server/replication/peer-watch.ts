@@ -17,25 +17,30 @@ export interface PeerWatchOptions {
 }
 
 const PAUSE_MS = 2000
+const MOST_HEARD_OF = 16
 const REPLY_TIMEOUT_MS = 2000
 
 /**
  * A primary asks the nodes it knows for their epoch, now and again, and tells
  * them its own: so a promoted one makes itself known to the one before it, and one
- * that comes back hears of it. A replica asks nobody, its primary tells it.
+ * that comes back hears of it. One that gave way says to whom, who is asked then, too: what is
+ * told of somebody who may be gone for ever fences nobody. A replica asks nobody, its primary tells it.
  */
 export class PeerWatch implements AsyncDisposable {
   readonly #options: PeerWatchOptions
   readonly #stop = new AbortController()
   #running: Promise<void> | undefined
+  /** Addresses that peers gave. */
+  readonly #heardOf = new Set<string>()
 
   constructor(options: PeerWatchOptions) {
     this.#options = options
   }
 
-  /** Asks all of them, each once, and then keeps asking. Resolves after the first round, in 2 seconds at most. */
+  /** Asks all of them, each once, and whom they name, and then keeps asking. Resolves after the first round, in 4 seconds at most. */
   async start(): Promise<void> {
     await this.#askAll()
+    if (this.#heardOf.size > 0) await this.#askAll()
     this.#running ??= this.#run()
   }
 
@@ -54,9 +59,12 @@ export class PeerWatch implements AsyncDisposable {
   }
 
   async #askAll(): Promise<void> {
-    const { storage, peers } = this.#options
+    const { storage, peers, outsideUrl } = this.#options
     if (storage.isReplica) return
-    await Promise.all(peers().map((url) => this.#ask(url).catch(() => undefined))) // one that is not there says nothing
+    const urls = new Set([...peers(), ...this.#heardOf])
+    if (outsideUrl !== undefined) urls.delete(outsideUrl)
+    this.#heardOf.clear() // those who still say it are asked, too
+    await Promise.all([...urls].map((url) => this.#ask(url).catch(() => undefined))) // one that is not there says nothing
   }
 
   async #ask(url: string): Promise<void> {
@@ -67,6 +75,7 @@ export class PeerWatch implements AsyncDisposable {
     const headers = { ...epochClaim(storage), ...(isPrimary && outsideUrl !== undefined && { [PRIMARY_URL_HEADER]: outsideUrl }) }
     const reply = await connection.get('/+epoch', { Accept: 'application/json', ...headers }, limit)
     const said = parseEpochReply(reply.statusCode === 200 ? await smallJson(reply) : undefined, tokens)
+    if (said?.gaveWayTo !== undefined && this.#heardOf.size < MOST_HEARD_OF) this.#heardOf.add(said.gaveWayTo)
     if (said !== undefined && (await heedEpoch(storage, said.node, said.claim))) onFenced()
   }
 }
@@ -79,17 +88,25 @@ export interface EpochReply {
   readonly start: string | null
   readonly history: string
   readonly url: string | null
+  /** Where the primary is to which this node has given way, if it said so; absent from releases that do not say it. */
+  readonly gaveWayTo: string | null
   readonly proof: string
 }
 
-function parseEpochReply(found: unknown, tokens: NodeTokens): { readonly node: string; readonly claim: EpochClaim } | undefined {
+interface Said {
+  readonly node: string
+  readonly claim: EpochClaim
+  readonly gaveWayTo: string | undefined
+}
+
+function parseEpochReply(found: unknown, tokens: NodeTokens): Said | undefined {
   if (typeof found !== 'object' || found === null) return undefined
-  const { uuid, epoch, start: began, history, url, proof }: { readonly [K in keyof EpochReply]?: unknown } = found
+  const { uuid, epoch, start: began, history, url, gaveWayTo, proof }: { readonly [K in keyof EpochReply]?: unknown } = found
   if (typeof uuid !== 'string' || typeof history !== 'string' || typeof proof !== 'string') return undefined
   if (typeof epoch !== 'number' || !Number.isSafeInteger(epoch) || epoch < 0) return undefined
   const subject = tokens.read(proof)
   if (typeof subject !== 'object' || subject.node !== uuid) return undefined
   const shown = plainUrl(url)
   const start = parseEpochStart(began)
-  return { node: uuid, claim: { epoch, ...(start !== undefined && { start }), history, ...(shown !== undefined && { url: shown }) } }
+  return { node: uuid, claim: { epoch, ...(start !== undefined && { start }), history, ...(shown !== undefined && { url: shown }) }, gaveWayTo: plainUrl(gaveWayTo) }
 }

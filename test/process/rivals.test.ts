@@ -24,6 +24,8 @@ const here = (server: TestServer, user: TestUser): TestUser => new TestUser((pat
 const digest = (server: TestServer): string => digestHex(server.running.storage.head.digest)
 
 interface Rivals {
+  /** The primary before them, which is stopped. */
+  readonly former: TestServer
   readonly secretFile: string
   readonly ada: TestUser
   /** By the rule; each has an index that the other has not. */
@@ -55,13 +57,13 @@ async function rivals(name: string, { ahead }: { readonly ahead: boolean }): Pro
   expect((await here(winner, ada).put('/ada/of-winner', {})).status).toBe(200)
   expect((await here(loser, ada).put('/ada/of-loser', {})).status).toBe(200)
   expect((await here(loser, ada).upload('dev', wheel('lost', '1.0'))).status).toBe(200)
-  return { secretFile, ada, winner, loser }
+  return { former: primary, secretFile, ada, winner, loser }
 }
 
 /** Starts it anew as the primary that it is. */
-async function again(server: TestServer, secretFile: string, peers: readonly string[] = []): Promise<TestServer> {
+async function again(server: TestServer, secretFile: string, config: { readonly peers?: readonly string[]; readonly outsideUrl?: string } = {}): Promise<TestServer> {
   await server.stop()
-  return startServer({ ...QUICK, serverDir: server.serverDir, config: { secretFile, peers } })
+  return startServer({ ...QUICK, serverDir: server.serverDir, config: { secretFile, port: Number(new URL(server.url).port), ...config } })
 }
 
 async function expectFenced(loser: TestServer, winner: TestServer, ada: TestUser): Promise<void> {
@@ -81,8 +83,8 @@ test.each([
 ] as const)('when the $asks asks its peer (with the start of one ahead: $ahead), the same one is fenced, comes back as a replica, and loses nothing of what it had accepted', async ({ asks, ahead }) => {
   const { secretFile, ada, ...both } = await rivals(`${asks}-${ahead}`, { ahead })
   const lost = both.loser.running.storage.head
-  const winner = asks === 'winner' ? await again(both.winner, secretFile, [both.loser.url]) : both.winner
-  const loser = asks === 'loser' ? await again(both.loser, secretFile, [both.winner.url]) : both.loser
+  const winner = asks === 'winner' ? await again(both.winner, secretFile, { peers: [both.loser.url] }) : both.winner
+  const loser = asks === 'loser' ? await again(both.loser, secretFile, { peers: [both.winner.url] }) : both.loser
   await expectFenced(loser, winner, ada)
   await loser.stop()
   await using fenced = await again(loser, secretFile) // also after a restart, with nobody to ask
@@ -138,6 +140,16 @@ test('replicas of the one that loses come over to the other, and one of the othe
   await caughtUp(ofWinner, winner)
   expect([digest(rejoined), digest(ofWinner)]).toEqual([digest(winner), digest(winner)])
   for (const server of [over, ofWinner, rejoined, winner]) await server.stop()
+})
+
+test('two that know nothing of each other are told by the primary before them, when that is back and has given way to one', async () => {
+  const { former, secretFile, ada, ...both } = await rivals('former', { ahead: true })
+  const winner = await again(both.winner, secretFile, { outsideUrl: both.winner.url })
+  const back = await startServer({ serverDir: former.serverDir, config: { port: Number(new URL(former.url).port) } })
+  await until(() => back.running.storage.fence?.url === winner.url)
+  await expectFenced(both.loser, winner, ada)
+  expect(both.loser.running.storage.fence?.node).toBe(winner.running.storage.nodeId)
+  for (const server of [back, both.loser, winner]) await server.stop()
 })
 
 test('the one that prevails does not give way, and only a node that says itself how its epoch began is heard', async () => {

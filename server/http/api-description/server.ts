@@ -152,7 +152,7 @@ export const server: Noun = {
         { name: 'X-DEVPI-HISTORY', text: 'Digest of the first entry there, in hex digits.', schema: text() },
         { name: 'X-DEVPI-PRIMARY-URL', text: 'Where clients find it, if it is a primary.', schema: text() },
       ],
-      replies: [{ status: 200, text: 'The epoch here.', types: [JSON_TYPE], schema: object({ uuid: text(), epoch: { type: 'integer' }, start: { type: ['string', 'null'] }, history: text(), url: { type: ['string', 'null'] }, proof: text() }) }],
+      replies: [{ status: 200, text: 'The epoch here.', types: [JSON_TYPE], schema: object({ uuid: text(), epoch: { type: 'integer' }, start: { type: ['string', 'null'] }, history: text(), url: { type: ['string', 'null'] }, gaveWayTo: { type: ['string', 'null'], description: 'Where the primary is that it has given way to.' }, proof: text() }) }],
       refuses: { unauthenticated: 'There are no credentials.', forbidden: 'They are not those of a replica.' },
     },
     {

@@ -19,6 +19,7 @@ export function epochRoutes(deps: Deps): Router {
       start: start === undefined ? null : epochStartText(start),
       history,
       url: follower === undefined && storage.fence === undefined ? (outsideUrl ?? null) : null,
+      gaveWayTo: storage.fence?.url ?? null,
       proof: nodeTokens.issue(node.uuid),
     }
   }
