@@ -15,8 +15,11 @@ export const SHELLS: readonly Shell[] = ['bash', 'zsh', 'fish']
 export function completionScript(shell: Shell, commands: readonly CompletedCommand[]): string {
   if (shell === 'fish') return fishScript(commands)
   const bash = bashScript(commands)
-  return shell === 'bash' ? bash : `autoload -U +X bashcompinit && bashcompinit\n${bash}`
+  return shell === 'bash' ? bash : `${ZSH_START}\n${bash}`
 }
+
+/** It takes the scripts of bash once its own completion runs, which not everybody's settings start. */
+const ZSH_START = 'autoload -Uz compinit bashcompinit\n(( $+functions[compdef] )) || compinit -i\nbashcompinit'
 
 function bashScript(commands: readonly CompletedCommand[]): string {
   const firstWords = [...new Set(commands.map(({ words }) => words.split(' ')[0] ?? ''))]

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { chmod, writeFile } from 'node:fs/promises'
 import { startServer, type TestServer } from '#test/support/server.js'
 import { DevpiHome } from './run-devpi.js'
@@ -36,24 +35,4 @@ test('a doctor finds nothing wrong, and what is', async () => {
   expect(wrong.code).toBe(1)
   expect(wrong.out.join('\n')).toMatch(/error state: others may read the logins in \S+\n {6}fix: chmod 600 /)
   expect(wrong.out.join('\n')).toContain('warn  config-easy_install: ~/.pydistutils.cfg: http://me:****@elsewhere/')
-})
-
-test('shells complete commands, options and names', async () => {
-  await home.succeed(`use ${server.url}/hal/dev`)
-  expect(await home.succeed('completion names indexes')).toEqual(['hal/dev', 'root/pypi'])
-  expect(await home.succeed('completion names users')).toEqual(['hal', 'root'])
-  expect(await home.succeed('completion names projects')).toEqual([])
-  expect(await home.run('completion names')).toMatchObject({ code: 2 })
-  expect(await home.run('completion csh')).toMatchObject({ code: 2 })
-  const complete = async (...words: string[]): Promise<string[]> => {
-    const script = (await home.succeed('completion bash')).join('\n')
-    const text = `${script}\nCOMP_WORDS=(devpi ${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length}; _devpi; printf '%s\\n' "\${COMPREPLY[@]}"`
-    return execFileSync('bash', ['-c', text], { encoding: 'utf8' }).trim().split('\n')
-  }
-  expect(await complete('up')).toEqual(['upload'])
-  expect(await complete('token', 're')).toEqual(['revoke'])
-  expect(await complete('list', '--fail')).toEqual(['--failures'])
-  expect(await complete('token', 'create', '--exp')).toEqual(['--expires'])
-  expect((await home.succeed('completion zsh'))[0]).toContain('bashcompinit')
-  expect((await home.succeed('completion fish')).join('\n')).toContain("complete -c devpi -n '__fish_use_subcommand' -a upload")
 })
