@@ -5,11 +5,13 @@ import { argument, textFlag } from '../flags.js'
 import { reportIndexAccess } from '../index-status.js'
 import { objectOf, textOf } from '../json.js'
 import { requireServer, type Target } from '../place.js'
+import { storedPassword } from '../stored-passwords.js'
 
 /** Trades a password for a token, which the commands after it send. */
 export default class Login extends DevpiCommand {
   static override summary = 'log in to the server'
-  static override description = `The password is asked for unless it is given, or ~/.netrc has it. Scripts give it with --password-stdin, or use DEVPI_USER and DEVPI_PASSWORD,
+  static override description = `The password is asked for unless it is given, or the keyring of the system (with the
+program \`keyring\`) or ~/.netrc has it. Scripts give it with --password-stdin, or use DEVPI_USER and DEVPI_PASSWORD,
 or DEVPI_TOKEN, with which no login is needed. With --token an API token is stored instead of a login.`
   static override examples = ['devpi login alice', 'devpi login alice --password-stdin < password.txt', 'devpi login alice --token devpi_...']
   static override args = { username: argument('who to log in as; asked for unless given') }
@@ -53,9 +55,10 @@ interface PasswordFlags {
   readonly 'password-stdin': boolean
 }
 
-async function passwordFor({ prompt, env, netrc }: Context, { root }: Target, user: string, flags: PasswordFlags): Promise<string> {
+async function passwordFor(context: Context, { root }: Target, user: string, flags: PasswordFlags): Promise<string> {
+  const { prompt, env } = context
   if (flags['password-stdin'] || flags.password === '-') return prompt.fromInput()
-  const known = flags.password ?? env['DEVPI_PASSWORD'] ?? netrc.loginFor(root, user)?.password
+  const known = flags.password ?? env['DEVPI_PASSWORD'] ?? (await storedPassword(context, root, user))
   return known ?? prompt.password(`password for user ${user} at ${root}: `, '--password-stdin or DEVPI_PASSWORD')
 }
 

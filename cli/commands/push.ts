@@ -8,6 +8,7 @@ import { findIndex, type IndexTarget } from '../place.js'
 import { isOn, readProject, releaseFiles } from '../project.js'
 import { readRepository, type Repository } from '../pypirc.js'
 import { messageOf, type Reply } from '../reply.js'
+import { storedPassword } from '../stored-passwords.js'
 import { maskUrl } from '../urls.js'
 
 const GOOD = [200, 201, 410]
@@ -81,8 +82,8 @@ function releaseOf({ terminal }: Context, spec: string): Release {
   return { name: spec.slice(0, dash), version: spec.slice(dash + 1) }
 }
 
-async function login({ prompt, netrc }: Context, { url, username, password }: Repository): Promise<object> {
-  const secret = password ?? netrc.loginFor(url, username)?.password ?? (await prompt.password(`password for user ${username} at ${maskUrl(url)}: `, 'TWINE_PASSWORD or the file'))
+async function login(context: Context, { url, username, password }: Repository): Promise<object> {
+  const secret = password ?? (await storedPassword(context, url, username)) ?? (await context.prompt.password(`password for user ${username} at ${maskUrl(url)}: `, 'TWINE_PASSWORD or the file'))
   return { posturl: url, username, password: secret }
 }
 

@@ -50,7 +50,7 @@ const ROWS: readonly (readonly [row: string, ...tests: string[]])[] = [
   ['1.4.14 push', 'release: a release is pushed', 'release: %s fails', 'release: sections of a pypirc'],
   ['1.4.15 install', 'installs: %s', 'installs: uv gets the index', 'release: pip installs, with its own exit code'],
   ['1.4.16 refresh', 'installs: a mirror asks its upstream again'],
-  ['1.4.17 plugins: none, passwords come from options, the environment and prompts'],
+  ['1.4.17 plugins: none, passwords come from options, the environment, keyrings, .netrc and prompts', 'stored-passwords: a password is taken out of the keyring', 'stored-passwords: a keyring that %s is passed over', 'stored-passwords: that of another server'],
   ['2.1 streams, colour', 'output: own files are bold', 'output: with %j, terminal %j', 'output: as a process: Ctrl-C ends a wait'],
   ['2.1 echo of commands without secrets', 'installs: pip gets the index', 'release: a release is tested', 'quickstart: what would be done'],
   ['2.2 errors', 'commands: indexes', 'commands: a server that is not there', 'commands: a login that the server has ended', 'output: %s', 'golden: the session of the reference client'],
