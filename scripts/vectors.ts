@@ -191,4 +191,23 @@ const CASES: readonly Case[] = [
     ],
   },
   { name: 'primary promoted', actor: '+system', via: 'system', request: 'promote', epoch: 2, mutation: { kind: 'primary-promoted', node: 'ab'.repeat(16), former: 'cd'.repeat(16) }, changes: [] },
+  {
+    name: 'mirror changed by one of several upstreams',
+    actor: '+upstream',
+    via: 'system',
+    epoch: 2,
+    mutation: { kind: 'mirror-project-changed', user: 'root', index: 'pypi', project: 'demo', added: ['demo-3.0-py3-none-any.whl'], removed: [], changed: ['demo-2.0.tar.gz'], disagreed: ['demo-2.0.tar.gz'] },
+    changes: [
+      { path: 'root/pypi/.config', value: { type: 'mirror', created: 1_700_000_000_000, volatile: false, mirror_url: 'https://pypi.example.com/simple/', mirror_fallback_urls: ['https://next.example.com/simple/'] } },
+      { path: 'root/pypi/demo/.config', value: { name: 'demo', created: 1_700_000_034_000, upstream: 'https://pypi.example.com/simple/' } },
+      {
+        path: 'root/pypi/demo/+mirror/demo-3.0-py3-none-any.whl',
+        value: { url: 'https://next.example.com/demo-3.0-py3-none-any.whl', version: '3.0', dir: 'dd6/09a8f933b97da', seen: 1_700_000_034_000, sha256: SHA, noMetadata: true, upstream: 'https://next.example.com/simple/' },
+      },
+      {
+        path: 'root/pypi/demo/+mirror/demo-2.0.tar.gz',
+        value: { url: 'https://files.example.com/demo-2.0.tar.gz', version: '2.0', dir: 'dd6/09a8f933b97da', seen: 1_700_000_034_000, sha256: SHA, otherDigests: { 'https://next.example.com/simple/': OTHER_SHA } },
+      },
+    ],
+  },
 ]
