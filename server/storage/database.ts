@@ -59,7 +59,10 @@ export class Database implements AsyncDisposable {
     this.#folder = folder
   }
 
-  /** Refuses `conflict` when another process holds the folder; rejects for an absent one when it must exist. */
+  /**
+   * Refuses `conflict` when another process holds the folder or LevelDB cannot read what is there, `storage-full` when
+   * there is no room for what an open writes; rejects for an absent one when it must exist.
+   */
   static async open(folder: string, { mustExist = false } = {}): Promise<Database> {
     const level = new Level<string, Uint8Array>(folder, {
       keyEncoding: 'utf8',
@@ -75,7 +78,7 @@ export class Database implements AsyncDisposable {
           cause: error,
         })
       }
-      throw error
+      throw unreadable(folder, error)
     }
     return new Database(level, folder)
   }
@@ -267,6 +270,22 @@ export function isInUse(error: unknown): boolean {
 }
 
 function isLocked(error: unknown): boolean {
+  return levelFault(error)?.code === 'LEVEL_LOCKED'
+}
+
+/** In a sentence, where LevelDB says why. */
+function unreadable(folder: string, error: unknown): unknown {
+  const fault = levelFault(error)
+  if (fault === undefined) return error
+  if (/No space left|Disk quota/.test(fault.message)) {
+    return new Refusal('storage-full', `the disk is full, and the database ${folder} cannot be opened without some room; make some, and start again`, { cause: error })
+  }
+  return new Refusal('conflict', `the database ${folder} cannot be opened: ${fault.message}; if a file of it is damaged, restore it from a backup, or begin anew as a replica`, { cause: error })
+}
+
+function levelFault(error: unknown): { readonly code: string; readonly message: string } | undefined {
   const cause = error instanceof Error ? error.cause : undefined // made in native code: `instanceof` need not know it
-  return typeof cause === 'object' && cause !== null && 'code' in cause && cause.code === 'LEVEL_LOCKED'
+  if (typeof cause !== 'object' || cause === null || !('code' in cause) || !('message' in cause)) return undefined
+  const { code, message } = cause
+  return typeof code === 'string' && typeof message === 'string' && code.startsWith('LEVEL_') ? { code, message } : undefined
 }

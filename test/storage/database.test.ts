@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { readdir, symlink } from 'node:fs/promises'
+import { readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Database, type RowOperation } from '#server/storage/database.js'
 import { tempFolder } from './temp-storage.js'
@@ -46,4 +46,20 @@ testOnLinux('of many writes at a time on a full disk those are there after a res
   }
   await using again = await Database.open(folder.path)
   expect([...written, 'last'].filter((key) => key !== 'key0' && again.get(key) === undefined)).toEqual([])
+})
+
+testOnLinux('an open without room says so, and goes on when there is some', async () => {
+  await using folder = await tempFolder()
+  const manifest = join(folder.path, 'MANIFEST-000001') // the first file that an open writes
+  await symlink(FULL, manifest)
+  await expect(Database.open(folder.path)).rejects.toMatchObject({ kind: 'storage-full', message: expect.stringContaining('the disk is full') })
+  await rm(manifest, { force: true }) // LevelDB may have taken it away
+  await (await Database.open(folder.path)).close()
+})
+
+test('an open that cannot read what is there says which file', async () => {
+  await using folder = await tempFolder()
+  await (await Database.open(folder.path)).close()
+  await writeFile(join(folder.path, 'CURRENT'), 'nothing\n')
+  await expect(Database.open(folder.path)).rejects.toMatchObject({ kind: 'conflict', message: expect.stringMatching(/cannot be opened: .*nothing/) })
 })
