@@ -24,6 +24,7 @@ const { metafile } = await build({
   target: 'node20.19',
   // The framework compiles the plugins of others with the latter, if it is there; we have none.
   external: [...Object.keys(dependencies).filter((name) => !BUNDLED.includes(name)), 'typescript'],
+  alias: { 'http2-wrapper': './scripts/bundle-parts/no-http2.js' },
   // CommonJS packages ask for Node's own modules with it.
   banner: { js: "import { createRequire as requireFrom } from 'node:module'\nconst require = requireFrom(import.meta.url)" },
   metafile: true,
