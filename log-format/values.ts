@@ -223,6 +223,8 @@ export interface MirrorFileValue {
   readonly provenance?: string
   /** Since when the upstream has it no more, ms since the epoch. */
   readonly gone?: number
+  /** The upstream that stated the sha256, where the one that told of the file last states none. */
+  readonly digestBy?: string
   /** By upstream: the other sha256 that it states under this name. */
   readonly otherDigests?: { readonly [upstream: string]: string }
 }

@@ -119,14 +119,15 @@ class Words {
 
   afterNaming(named: NamedFile, found: ToldFile | undefined): MirrorFileValue {
     const said = this.#said(named, found)
-    if (found === undefined || found.upstream === this.#speaker) {
-      return found?.gone !== undefined && this.#rank > 0 ? found : withOthers(said, found?.otherDigests)
-    }
+    if (found === undefined) return said
+    const isOwn = found.upstream === this.#speaker
+    if (isOwn && found.gone !== undefined && this.#rank > 0) return found
     const { sha256 } = named.file.hashes
-    if (sha256 !== undefined && found.sha256 !== undefined && sha256 !== found.sha256) {
+    if (sha256 !== undefined && this.#keepsDigest(found) && sha256 !== found.sha256) {
       return withOthers(found, { ...found.otherDigests, [this.#speaker]: sha256 })
     }
     const agreed = this.#withoutWord(found)
+    if (isOwn) return withOthers(said, agreed.otherDigests)
     if (!this.#mayChange(found)) return agreed
     const isKept = !this.#takesOver && this.#urls.includes(found.upstream) && isSameWord(said, found)
     return isKept ? agreed : withOthers(said, agreed.otherDigests)
@@ -140,8 +141,20 @@ class Words {
   /** What the speaker says. Where it states no digest, the file is still to be the one that another upstream told of. */
   #said({ file, version, time }: NamedFile, found: ToldFile | undefined): MirrorFileValue {
     const value = { ...mirrorFileValue({ file, version, time }, found), upstream: this.#speaker }
-    if (found?.sha256 === undefined || found.upstream === this.#speaker) return value
-    return { ...value, dir: found.dir, sha256: found.sha256, ...(value.size === undefined && found.size !== undefined && { size: found.size }) }
+    if (found === undefined || !this.#keepsDigest(found)) return value
+    const by = found.digestBy ?? found.upstream
+    return {
+      ...value,
+      dir: found.dir,
+      ...(found.sha256 !== undefined && { sha256: found.sha256 }),
+      ...(value.size === undefined && found.size !== undefined && { size: found.size }),
+      ...(file.hashes['sha256'] === undefined && by !== this.#speaker && { digestBy: by }),
+    }
+  }
+
+  /** Whether the digest of a file is the word of somebody else, even if the speaker told of the file since. */
+  #keepsDigest(found: ToldFile): boolean {
+    return found.sha256 !== undefined && (found.upstream !== this.#speaker || found.digestBy !== undefined)
   }
 
   /** Whether the speaker may change what another upstream told of. */
@@ -169,7 +182,7 @@ function withOthers({ otherDigests: _, ...value }: MirrorFileValue, others: Mirr
 
 /** Whether two upstreams say the same of a file, wherever they have it. */
 function isSameWord(said: MirrorFileValue, found: MirrorFileValue): boolean {
-  const bare = ({ url: _, upstream: __, otherDigests: ___, dir: ____, ...value }: MirrorFileValue): object => value
+  const bare = ({ url: _, upstream: __, otherDigests: ___, dir: ____, digestBy: _____, ...value }: MirrorFileValue): object => value
   return isDeepStrictEqual(bare(said), bare(found))
 }
 
