@@ -178,7 +178,9 @@ describe('the time a header may take', () => {
     hasty.close()
     hasty.closeAllConnections()
   })
-  const complaint = (): Promise<unknown> => new Promise((resolve) => hasty.prependOnceListener('clientError', resolve))
+  const timeOut = (): Promise<void> => new Promise((resolve) => {
+    hasty.prependListener('clientError', ({ code }: NodeJS.ErrnoException) => { if (code === 'ERR_HTTP_REQUEST_TIMEOUT') resolve() })
+  })
 
   test('ends a PUSH that does not go on', async () => {
     for (const begun of ['PUS', 'PUSH /a HTTP/1.1\r\nHost:']) {
@@ -190,9 +192,10 @@ describe('the time a header may take', () => {
   })
 
   test('ends when the header is there, for the parser that failed over it too', async () => {
+    const timedOut = timeOut() // it may come before the answer is read
     using line = await Line.open(hasty)
     await (await line.send('PUSH /a HTTP/1.1\r\nHost: x\r\n\r\n')).answers(1)
-    expect(await complaint()).toMatchObject({ code: 'ERR_HTTP_REQUEST_TIMEOUT' })
+    await timedOut
     expect(await (await line.send(get('/b'))).answers(2)).toEqual(['</a>', '</b>'])
   })
 })
