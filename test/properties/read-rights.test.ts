@@ -6,7 +6,7 @@ import { faultOf, type Question, Roads } from './read-roads.js'
 import { ReadWorld } from './read-world.js'
 
 /** `PROPERTY_ROUNDS=500 PROPERTY_SEED=1 npm test -- read-rights` looks longer, or again where a failure was. */
-const ROUNDS = Number(process.env['PROPERTY_ROUNDS'] ?? 20)
+const ROUNDS = Number(process.env['PROPERTY_ROUNDS'] ?? 14)
 const SEED = Number(process.env['PROPERTY_SEED'] ?? Date.now() % 1e9)
 const MOST_REDIRECTIONS = 4
 /** Requests on their way at the same time. */

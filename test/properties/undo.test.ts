@@ -12,7 +12,7 @@ const INDEXES = ['dev', 'base'] as const
 const PROJECTS = ['alpha', 'beta'] as const
 const VERSIONS = ['2.0', '1.0', '1.0rc1'] as const
 const SPELLINGS = ['text/html', 'application/vnd.pypi.simple.v1+json', 'application/json'] as const
-const ROUNDS = 20
+const ROUNDS = 14
 const CHANGES_A_ROUND = 4
 
 test('a removal that is undone leaves every page, every reply and every key as they were', async () => {
