@@ -31,7 +31,11 @@ export interface MirroredWheel extends FetchableFile {
   readonly version: string
 }
 
-export interface StartedDownload {
+/** On its way, or in the store by now, where it has to be let go. */
+export type StartedDownload = StartedFetch | { readonly stored: PinnedBlob }
+
+interface StartedFetch {
+  readonly stored?: undefined
   readonly download: Download
   /** Of the mirror, that gives it; undefined on a replica, where the primary does. */
   readonly upstream: string | undefined
@@ -68,6 +72,8 @@ export async function startDownload(deps: Deps, file: FetchableFile): Promise<St
   for (const upstream of others) {
     const found = await deps.otherPlaces.find(mirror, upstream, { project, basename: sought.basename, sha256: sought.sha256 ?? '' })
     if (found === undefined) continue
+    const stored = await holdFetched(deps, file) // while it was looked for, somebody else may have been done with it
+    if (stored !== undefined) return { stored }
     const download = start(upstream, beside === undefined ? found : metadataUrl(found))
     if ((await failureOf(download)) === undefined) return { download, upstream: upstream.name }
   }
@@ -78,8 +84,9 @@ export async function startDownload(deps: Deps, file: FetchableFile): Promise<St
 export async function holdMirroredFile(deps: Deps, file: FetchableFile): Promise<PinnedBlob> {
   const stored = await holdFetched(deps, file)
   if (stored !== undefined) return stored
-  const { download, upstream } = await startDownload(deps, file)
-  const fetched = await deps.fetchedFiles.noted(file.mirror, upstream, download)
+  const started = await startDownload(deps, file)
+  if (started.stored !== undefined) return started.stored
+  const fetched = await deps.fetchedFiles.noted(file.mirror, started.upstream, started.download)
   const held = await deps.blobs.hold(fetched.sha256)
   if (held === undefined) throw new Refusal('not-available', `${file.basename} had to make room for other files right after it was fetched; try again`)
   return held

@@ -5,6 +5,7 @@ import type { FileRef } from '#server/commands/lookups.js'
 import { type AskedMirror, enteredAt, findMirroredFile, type MirroredFile, offersMetadataOf } from '#server/commands/mirrors.js'
 import { contentTypeOf } from '#server/packaging/filename.js'
 import type { JudgedFile } from '#server/packaging/release-policy.js'
+import type { PinnedBlob } from '#server/storage/blob-store.js'
 import type { Reader } from '#server/storage/reader.js'
 import { formatHttpDate, isNotModified } from './caching.js'
 import type { Deps } from './deps.js'
@@ -72,9 +73,8 @@ export async function sendMirroredFile(
   const { content, basename, mirror, wheel } = file
   if (wheel !== undefined) return sendWheelMetadata(deps, request, response, { wheel, cacheControl })
   using stored = await holdFetched(deps, file) // no eviction takes it meanwhile
-  if (content.sha256 !== undefined && stored !== undefined) {
-    await deps.usedBlobs?.used(content.sha256)
-    await sendStored(deps, request, response, { file, cacheControl, sha256: content.sha256, size: stored.size })
+  if (stored !== undefined) {
+    await sendStored(deps, request, response, { file, cacheControl, stored })
     return
   }
   if (mirror.value.mirror_use_external_urls === true) {
@@ -93,7 +93,13 @@ export async function sendMirroredFile(
     response.writeHead(200, { ...headers, 'Content-Length': content.size }).end()
     return
   }
-  const { download, upstream } = await startDownload(deps, file)
+  const started = await startDownload(deps, file)
+  using sinceStored = started.stored
+  if (sinceStored !== undefined) {
+    await sendStored(deps, request, response, { file, cacheControl, stored: sinceStored })
+    return
+  }
+  const { download, upstream } = started
   deps.fetchedFiles.noted(mirror, upstream, download).catch(() => undefined) // who waits for it is told why; without the note it is fetched once more
   await sendDownload(request, response, download, { headers, validators, blobs: deps.blobs, idleTimeoutMs: deps.limits.idleTimeoutMs })
 }
@@ -101,12 +107,13 @@ export async function sendMirroredFile(
 interface Stored {
   readonly file: Mirrored
   readonly cacheControl: string
-  readonly sha256: string
-  readonly size: number
+  readonly stored: PinnedBlob
 }
 
-async function sendStored(deps: Deps, request: IncomingMessage, response: ServerResponse, { file, cacheControl, sha256, size }: Stored): Promise<void> {
+async function sendStored(deps: Deps, request: IncomingMessage, response: ServerResponse, { file, cacheControl, stored }: Stored): Promise<void> {
+  const { sha256, size } = stored
   const { time } = file.content
+  await deps.usedBlobs?.used(sha256)
   const body = {
     sha256,
     size,

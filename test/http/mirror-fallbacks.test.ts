@@ -1,4 +1,5 @@
 import { wheel } from '#test/support/archives.js'
+import { until } from '#test/support/replica.js'
 import { startServer, type TestServer, type TestUser } from '#test/support/server.js'
 import { type Answer, sha256Of, silence, SIMPLE_JSON, status, TestUpstream, text, truncated, type UpstreamFile } from '#test/support/upstream.js'
 
@@ -233,6 +234,30 @@ describe('a file whose own upstream fails', () => {
     for (const reply of replies) expect(sha256Of(Buffer.from(await reply.arrayBuffer()))).toBe(sha256Of(known.bytes))
     expect([second.count(path), second.count('/simple/shared/')]).toEqual([1, 1])
     expect(await (await server.fetch(`${url}.metadata`)).text()).toBe(metadata.toString())
+  })
+
+  test('is not fetched again by who looked elsewhere for it while somebody else fetched it', async () => {
+    const known = file('late-1.0.zip')
+    first.project('late', [known])
+    second.project('late', [known])
+    const path = '/files/late/late-1.0.zip'
+    let lateAsks = (): void => undefined
+    const lateAsked = new Promise<void>((resolve) => { lateAsks = resolve })
+    let letGo = (): void => undefined
+    const isLetGo = new Promise<void>((resolve) => { letGo = resolve })
+    first.on(path, (_request, response) => {
+      if (first.count(path) > 1) lateAsks()
+      void (first.count(path) > 1 ? isLetGo : Promise.resolve()).then(() => response.writeHead(503).end())
+    })
+    second.on(path, (_request, response) => void lateAsked.then(() => response.end(known.content)))
+    const url = await urlOf('late', 'late-1.0.zip')
+    const early = server.fetch(url)
+    await until(() => second.count(path) > 0)
+    const late = server.fetch(url)
+    expect((await (await early).arrayBuffer()).byteLength).toBe(known.content.length)
+    letGo()
+    expect((await (await late).arrayBuffer()).byteLength).toBe(known.content.length)
+    expect(second.count(path)).toBe(1)
   })
 
   test('is no more had from one that is not of the mirror any more', async () => {
