@@ -1,9 +1,17 @@
 import type { Level } from 'level'
-import { RAW, type RawRow } from './raw-row.js'
 
-const ROWS_AT_A_TIME = 1024
+/** Many rows: what each costs beside itself is most of what reading all of them takes. */
+const ROWS_AT_A_TIME = 4096
 
-/** The rows of a database as they were in one moment, as bytes. LevelDB keeps for it what is replaced meanwhile. */
+/** A key and its value, as they lie in a database. */
+export type Row = readonly [string, Uint8Array]
+
+interface Range {
+  readonly gte: string
+  readonly lt: string
+}
+
+/** The rows of a database as they were in one moment. LevelDB keeps for it what is replaced meanwhile. */
 export class DatabaseView implements AsyncDisposable {
   readonly #level: Level<string, Uint8Array>
   readonly #snapshot: ReturnType<Level['snapshot']>
@@ -17,8 +25,8 @@ export class DatabaseView implements AsyncDisposable {
     return this.#level.get(key, { snapshot: this.#snapshot })
   }
 
-  async last({ gte, lt }: { readonly gte: string; readonly lt: string }): Promise<RawRow | undefined> {
-    const iterator = this.#level.iterator<Uint8Array, Uint8Array>({ ...RAW, gte: Buffer.from(gte), lt: Buffer.from(lt), reverse: true, limit: 1, snapshot: this.#snapshot })
+  async last({ gte, lt }: Range): Promise<Row | undefined> {
+    const iterator = this.#level.iterator({ gte, lt, reverse: true, limit: 1, snapshot: this.#snapshot })
     try {
       return (await iterator.nextv(1))[0]
     } finally {
@@ -27,10 +35,8 @@ export class DatabaseView implements AsyncDisposable {
   }
 
   /** In batches of about a megabyte; the next one is fetched while one is looked at. */
-  async *batches({ gte, lt }: { readonly gte: string; readonly lt: string }): AsyncGenerator<readonly RawRow[]> {
-    const iterator = this.#level.iterator<Uint8Array, Uint8Array>({
-      ...RAW, gte: Buffer.from(gte), lt: Buffer.from(lt), snapshot: this.#snapshot, highWaterMarkBytes: 1 << 20,
-    })
+  async *batches({ gte, lt }: Range): AsyncGenerator<readonly Row[]> {
+    const iterator = this.#level.iterator<string, Uint8Array>({ gte, lt, snapshot: this.#snapshot, highWaterMarkBytes: 1 << 20 })
     try {
       let rows = await iterator.nextv(ROWS_AT_A_TIME)
       while (rows.length > 0) {

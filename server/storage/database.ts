@@ -3,7 +3,6 @@ import type { IteratorOptions } from 'classic-level'
 import { Refusal } from '#log-format/api/refusal.js'
 import { DatabaseView } from './database-view.js'
 import { freeBytesOf } from './disk-room.js'
-import { RAW, type RawRow } from './raw-row.js'
 import { compareNames } from './name-order.js'
 
 declare module 'level' {
@@ -155,15 +154,6 @@ export class Database implements AsyncDisposable {
   /** All rows as they are now, whatever is written afterwards; must be closed. */
   view(): DatabaseView {
     return new DatabaseView(this.#level)
-  }
-
-  /** Writes rows as they lie in another database; not synced. */
-  async writeRaw(rows: readonly RawRow[]): Promise<void> {
-    if (this.#isTorn) await this.#mend()
-    const batch = this.#level.batch()
-    for (const [key, value] of rows) batch.put(key, value, RAW)
-    await this.#noticing(() => batch.write({ sync: false }))
-    if (this.#isTorn) await this.#mend()
   }
 
   async clear(range: { readonly gte: string; readonly lt: string }): Promise<void> {

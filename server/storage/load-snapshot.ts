@@ -6,9 +6,10 @@ import { FormatError } from '#log-format/errors.js'
 import type { Frame } from '#log-format/framing.js'
 import { NO_SERIAL, type Serial } from '#log-format/serial.js'
 import { Database } from './database.js'
+import type { Row } from './database-view.js'
 import { DiskRoom, freeBytesOf } from './disk-room.js'
+import { compareNames } from './name-order.js'
 import { STORE_FORMAT } from './open.js'
-import type { RawRow } from './raw-row.js'
 import { SNAPSHOT_ROWS } from './read-snapshot.js'
 import { ENTRY_ROWS, entryRow, HEAD_DIGEST_ROW, metaRow, SERIAL_BYTES, SHAPES_ROW, stampOf } from './rows.js'
 import { type SnapshotHead, SnapshotReader } from './snapshot-blocks.js'
@@ -83,7 +84,7 @@ async function takeRows(input: {
       for (const row of block.rows) checks.add(row, announced)
       await room.ensure()
       await writing
-      writing = db.writeRaw(block.rows)
+      writing = db.write(block.rows.map(([key, value]) => ({ type: 'put' as const, key, value })), { sync: false })
       writing.catch(() => undefined) // thrown where it is awaited
       done.rows += block.rows.length
       done.bytes += frame.bytes.length
@@ -108,16 +109,16 @@ function checkedHead(head: SnapshotHead): SnapshotHead {
 /** Whether rows are of the kinds that belong here, in the order of their keys, and the entries a chain. */
 class RowChecks {
   #head: ChainHead = EMPTY_CHAIN
-  #last: Uint8Array = new Uint8Array()
+  #last = ''
 
   get head(): ChainHead {
     return this.#head
   }
 
-  add([key, value]: RawRow, { serial }: SnapshotHead): void {
-    if (Buffer.compare(key, this.#last) <= 0) throw new FormatError('a row that is not behind the one before it', this.#where())
+  add([key, value]: Row, { serial }: SnapshotHead): void {
+    if (compareNames(key, this.#last) <= 0) throw new FormatError('a row that is not behind the one before it', this.#where())
     this.#last = key
-    switch (key[0]) {
+    switch (key.charCodeAt(0)) {
       case KIND.entry:
         this.#addEntry(key, value)
         return
@@ -132,9 +133,9 @@ class RowChecks {
     }
   }
 
-  #addEntry(key: Uint8Array, value: Uint8Array): void {
+  #addEntry(key: string, value: Uint8Array): void {
     this.#head = extendChain(this.#head, checkEntry(value).link, value)
-    if (Buffer.compare(key, Buffer.from(entryRow(this.#head.serial))) !== 0) throw new FormatError('an entry under another serial than its own', this.#where())
+    if (key !== entryRow(this.#head.serial)) throw new FormatError('an entry under another serial than its own', this.#where())
   }
 
   #where(): string {

@@ -17,7 +17,7 @@ export async function* readSnapshot(db: Database): AsyncGenerator<Uint8Array> {
   await using view = db.view()
   const newest = await view.last(ENTRY_ROWS)
   const shapes = await view.get(SHAPES_ROW)
-  const serial = newest === undefined ? NO_SERIAL : serialOfEntryRow(Buffer.from(newest[0]).toString())
+  const serial = newest === undefined ? NO_SERIAL : serialOfEntryRow(newest[0])
   const digest = newest === undefined ? new Uint8Array(32) : entryDigest(readEntry(newest[1]).parent, newest[1])
   const writer = new SnapshotWriter()
   yield writer.head({ format: STORE_FORMAT, serial, digest, shapes: shapes ?? new Uint8Array() })

@@ -1,9 +1,10 @@
 import { digestHex, entryDigest } from '#log-format/chain.js'
 import { DIGEST_BYTES, MAX_ENTRY_BYTES, packValue, unpackValue } from '#log-format/codec.js'
 import { FormatError } from '#log-format/errors.js'
-import { type Frame, frameHeader } from '#log-format/framing.js'
+import { type Frame, FRAME_HEADER_BYTES, frameHeader } from '#log-format/framing.js'
 import { NO_SERIAL, type Serial, toSerial } from '#log-format/serial.js'
-import type { RawRow } from './raw-row.js'
+import type { JsonValue } from '#log-format/values.js'
+import type { Row } from './database-view.js'
 
 /** Media type of a snapshot. */
 export const SNAPSHOT_TYPE = 'application/vnd.devpi.snapshot'
@@ -23,7 +24,7 @@ export interface SnapshotHead {
 /** A part of a snapshot. */
 export type SnapshotBlock =
   | { readonly kind: 'head'; readonly head: SnapshotHead }
-  | { readonly kind: 'rows'; readonly rows: readonly RawRow[] }
+  | { readonly kind: 'rows'; readonly rows: readonly Row[] }
   /** Nothing follows. */
   | { readonly kind: 'end' }
 
@@ -45,33 +46,40 @@ export class SnapshotWriter {
   #rows = 0
 
   head({ format, serial, digest, shapes }: SnapshotHead): Uint8Array {
-    return this.#frame(Buffer.concat([Uint8Array.of(KIND.head), packValue([format, serial, hexOf(digest), hexOf(shapes)])]))
+    return this.#small(KIND.head, [format, serial, hexOf(digest), hexOf(shapes)])
   }
 
-  rows(rows: readonly RawRow[]): Uint8Array {
+  rows(rows: readonly Row[]): Uint8Array {
     this.#rows += rows.length
-    let length = 1
-    for (const [key, value] of rows) length += ROW_HEADER_BYTES + key.length + value.length
-    const block = Buffer.allocUnsafe(length)
-    block.writeUInt8(KIND.rows, 0)
-    let at = 1
+    let length = FRAME_HEADER_BYTES + 1
+    for (const [key, value] of rows) length += ROW_HEADER_BYTES + Buffer.byteLength(key) + value.length
+    const frame = Buffer.allocUnsafe(length)
+    let at = frame.writeUInt8(KIND.rows, FRAME_HEADER_BYTES)
     for (const [key, value] of rows) {
-      block.writeUInt32BE(key.length, at)
-      block.writeUInt32BE(value.length, at + 4)
-      block.set(key, at + ROW_HEADER_BYTES)
-      block.set(value, at + ROW_HEADER_BYTES + key.length)
-      at += ROW_HEADER_BYTES + key.length + value.length
+      const keyBytes = frame.write(key, at + ROW_HEADER_BYTES)
+      frame.writeUInt32BE(keyBytes, at)
+      frame.writeUInt32BE(value.length, at + 4)
+      at += ROW_HEADER_BYTES + keyBytes
+      frame.set(value, at)
+      at += value.length
     }
-    return this.#frame(block)
+    return this.#sealed(frame)
   }
 
   end(): Uint8Array {
-    return this.#frame(Buffer.concat([Uint8Array.of(KIND.end), packValue(this.#rows)]))
+    return this.#small(KIND.end, this.#rows)
   }
 
-  #frame(block: Uint8Array): Uint8Array {
+  #small(kind: number, value: JsonValue): Uint8Array {
+    return this.#sealed(Buffer.concat([Buffer.alloc(FRAME_HEADER_BYTES), Uint8Array.of(kind), packValue(value)]))
+  }
+
+  /** With its header in front, for which there is room. */
+  #sealed(frame: Uint8Array): Uint8Array {
+    const block = frame.subarray(FRAME_HEADER_BYTES)
     this.#digest = entryDigest(this.#digest, block)
-    return Buffer.concat([frameHeader(block, this.#digest), block])
+    frame.set(frameHeader(block, this.#digest))
+    return frame
   }
 }
 
@@ -122,15 +130,15 @@ function headIn(bytes: Uint8Array, where: string): SnapshotHead {
   return { format, serial: toSerial(serial), digest: Buffer.from(digest, 'hex'), shapes: Buffer.from(shapes, 'hex') }
 }
 
-function rowsIn(bytes: Uint8Array, where: string): readonly RawRow[] {
+function rowsIn(bytes: Uint8Array, where: string): readonly Row[] {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const rows: RawRow[] = []
+  const rows: Row[] = []
   let at = 1
   while (at < view.length) {
     const valueAt = at + ROW_HEADER_BYTES <= view.length ? at + ROW_HEADER_BYTES + view.readUInt32BE(at) : Infinity
     const end = valueAt <= view.length ? valueAt + view.readUInt32BE(at + 4) : Infinity
     if (end > view.length) throw new FormatError('a row that goes beyond its block', where)
-    rows.push([view.subarray(at + ROW_HEADER_BYTES, valueAt), view.subarray(valueAt, end)])
+    rows.push([view.toString('utf8', at + ROW_HEADER_BYTES, valueAt), view.subarray(valueAt, end)])
     at = end
   }
   return rows

@@ -9,7 +9,7 @@ import { type ChildServer, startChild } from '#test/support/child-server.js'
 import { Random } from '#test/support/random.js'
 import { CrashClient } from './client.js'
 
-const ROUNDS = Number(process.env['CRASH_ROUNDS'] ?? 30)
+const ROUNDS = Number(process.env['CRASH_ROUNDS'] ?? 25)
 const CLIENTS = 8
 /** The store is verified as a whole after so many rounds, and after the last. */
 const ROUNDS_BETWEEN_CHECKS = 25

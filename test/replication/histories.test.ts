@@ -10,7 +10,7 @@ import { caughtUp, startReplica, until } from '#test/support/replica.js'
 import { startServer, type TestServer, type TestUser } from '#test/support/server.js'
 
 /** How many serials of a history are looked at, while they are the head and later as past ones. */
-const SERIALS = Number(process.env['HISTORY_SERIALS'] ?? 5)
+const SERIALS = Number(process.env['HISTORY_SERIALS'] ?? 4)
 
 const CHANGING = OPERATIONS.filter(({ changes, id }) => changes && id !== 'pushElsewhere')
 /** What tells of the node rather than of what is stored, or never ends. */
