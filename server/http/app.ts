@@ -85,12 +85,19 @@ function begin(deps: Deps): RequestHandler {
   return (req, res, next) => {
     req.socket.setTimeout(deps.limits.idleTimeoutMs) // for who neither reads an answer nor sends more of a body that nobody reads
     beginRequest(req, deps.newRequestId())
-    setNodeHeaders(res, deps.node)
-    setSerial(res, deps.storage.head.serial)
+    const sayWho = (): void => {
+      setNodeHeaders(res, deps.node)
+      setSerial(res, deps.storage.head.serial)
+    }
+    sayWho()
     noteOriginalUrl(req)
     req.url = plainUrl(stripPrefix(req.url, deps.outsideUrl(req).prefix))
     refuseSandboxed(req)
-    const goOn = (): unknown => (deps.relay === undefined || isRead(req.method) ? next() : deps.relay(req, res, next))
+    const goOnHere = (error?: unknown): void => {
+      sayWho() // it waited while this server became the primary
+      next(error)
+    }
+    const goOn = (): unknown => (deps.relay === undefined || isRead(req.method) ? next() : deps.relay(req, res, goOnHere))
     return req.headers[EPOCH_KEY] === undefined ? goOn() : meetEpoch(deps, req).then(goOn)
   }
 }

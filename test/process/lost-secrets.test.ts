@@ -145,6 +145,16 @@ test('without its primary it is promoted only by who accepts what is lost, and i
   for (const closed of [replica, gate]) await closed[Symbol.asyncDispose]()
 })
 
+test('what waits for the promotion is answered in the name of the new primary', async () => {
+  const { primary, gate, replica } = await behind('held')
+  const promoting = replica.running.promote({ lostSecrets: 'accept' }) // waits for the secrets
+  const credentials = `Basic ${Buffer.from('ada:ada secret').toString('base64')}`
+  const held = await replica.fetch('/ada/held', { method: 'PUT', body: '{}', headers: { Authorization: credentials } })
+  await promoting
+  expect([held.status, held.headers.get('X-DEVPI-PRIMARY-UUID'), held.headers.get('X-DEVPI-EPOCH')]).toEqual([200, replica.running.storage.nodeId, '1'])
+  for (const closed of [replica, gate, primary]) await closed[Symbol.asyncDispose]()
+})
+
 test('a stopped replica asks the primary, if it is given the secret, and is otherwise promoted only by who accepts what is lost', async () => {
   const { primary, gate, replica } = await behind('stopped')
   await replica.stop()
