@@ -63,7 +63,7 @@ export async function openMirrors(input: {
   const mostBytes = isOffline ? undefined : config.mirrorCacheBytes
   const evictor = mostBytes === undefined ? undefined : stack.use(new Evictor({ storage, blobs, mostBytes, undoWindowMs: config.undoWindowMs, now }, logger))
   const downloads = stack.use(new FileDownloads({ client, store: blobs, maxBytes: config.maxRequestBodyBytes, onStored: (bytes) => evictor?.stored(bytes) }))
-  const fetchedFiles = new FetchedFiles(storage)
+  const fetchedFiles = new FetchedFiles(storage.notes)
   const open = stack.move()
   return {
     mirrors,

@@ -56,7 +56,7 @@ export class BlobBacklog {
 
   async add(missing: MissingBlob): Promise<void> {
     const isNew = this.#find(missing.sha256) === undefined
-    await this.#storage.setNote(PREFIX + missing.sha256, { ...missing })
+    await this.#storage.notes.set(PREFIX + missing.sha256, { ...missing })
     if (isNew) this.#added(missing)
     else if (this.#shown.has(missing.sha256)) this.#shown.set(missing.sha256, missing)
   }
@@ -66,7 +66,7 @@ export class BlobBacklog {
     if (this.#clearing.has(sha256) || this.#find(sha256) === undefined) return
     this.#clearing.add(sha256)
     try {
-      await this.#storage.dropNote(PREFIX + sha256)
+      await this.#storage.notes.drop(PREFIX + sha256)
       this.#shown.delete(sha256)
       this.#count -= 1
     } finally {
@@ -77,7 +77,7 @@ export class BlobBacklog {
   /** All, in the order of digests. Nothing is held open between two steps. */
   async *all(): AsyncGenerator<MissingBlob> {
     for (let from = PREFIX; ; ) {
-      const rows = await this.#storage.notes(PREFIX, { from, limit: ROWS_AT_A_TIME })
+      const rows = await this.#storage.notes.list(PREFIX, { from, limit: ROWS_AT_A_TIME })
       for (const [, value] of rows) {
         const missing = missingOf(value)
         if (missing !== undefined) yield missing
@@ -91,7 +91,7 @@ export class BlobBacklog {
   #find(sha256: string): MissingBlob | undefined {
     const found = this.#shown.get(sha256)
     if (found !== undefined || this.#count === this.#shown.size) return found
-    return missingOf(this.#storage.note(PREFIX + sha256))
+    return missingOf(this.#storage.notes.get(PREFIX + sha256))
   }
 
   #added(missing: MissingBlob): void {

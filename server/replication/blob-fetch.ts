@@ -96,9 +96,9 @@ export class BlobFetch implements AsyncDisposable {
   async start(): Promise<void> {
     const { storage, skipped, partials } = this.#input
     const skippedNow = formatSkippedIndexes(skipped)
-    const before = storage.note(SKIPPED_NOTE)
+    const before = storage.notes.get(SKIPPED_NOTE)
     if (before !== undefined && before !== skippedNow) await storage.moveCursor(CURSOR, NO_SERIAL)
-    if (before !== skippedNow) await storage.setNote(SKIPPED_NOTE, skippedNow)
+    if (before !== skippedNow) await storage.notes.set(SKIPPED_NOTE, skippedNow)
     for (const sha256 of await partials.list()) if (!(await this.#isKept(sha256))) await partials.remove(sha256)
     this.#seen = this.#moved = storage.cursor(CURSOR)
     this.#running = Promise.all([this.#keepOn(() => this.#follow()), this.#keepOn(() => this.#retry())])

@@ -1,7 +1,7 @@
 import { RecentMap } from '#server/auth/recent-map.js'
 import { upstreamUrls } from '#server/commands/mirror-differences.js'
 import type { AskedMirror } from '#server/commands/mirrors.js'
-import type { Storage } from '#server/storage/storage.js'
+import type { Notes } from '#server/storage/notes.js'
 import type { Download } from '#server/upstream/downloads.js'
 import { mirrorIdentity, upstreamsName } from './mirror-identity.js'
 
@@ -14,10 +14,10 @@ const MOST_REMEMBERED = 50_000
  * whoever knows the digest of a private file would get that out of the store.
  */
 export class FetchedFiles {
-  readonly #notes: Pick<Storage, 'note' | 'setNote'>
+  readonly #notes: Pick<Notes, 'get' | 'set'>
   readonly #recent = new RecentMap<true>(MOST_REMEMBERED)
 
-  constructor(notes: Pick<Storage, 'note' | 'setNote'>) {
+  constructor(notes: Pick<Notes, 'get' | 'set'>) {
     this.#notes = notes
   }
 
@@ -31,14 +31,14 @@ export class FetchedFiles {
     const name = nameOf(mirror, upstream ?? upstreamsName(mirror.value), stored.sha256)
     if (this.#recent.get(name) === undefined) {
       this.#recent.set(name, true)
-      await this.#notes.setNote(name, true)
+      await this.#notes.set(name, true)
     }
     return stored
   }
 
   #has(name: string): boolean {
     if (this.#recent.get(name) !== undefined) return true
-    if (this.#notes.note(name) !== true) return false
+    if (this.#notes.get(name) !== true) return false
     this.#recent.set(name, true)
     return true
   }

@@ -159,12 +159,12 @@ export class MirrorNames implements AsyncDisposable {
     const fetched = await fetchNameList(client, { upstream, validators, signal, ...(!isLast && { answerMs: this.#limits.answerMs }) })
     const checked = now()
     if (fetched.kind === 'not-modified' && note !== undefined) {
-      await storage.setNote(noteName(owner), { ...note, checked })
+      await storage.notes.set(noteName(owner), { ...note, checked })
       return { list: { owner, digest: note.digest }, failure: undefined }
     }
     if (fetched.kind !== 'names') throw new Refusal('upstream-failed', `the upstream of ${indexName(mirror)} says that nothing changed, to who had nothing`)
     const list = await lists.write(owner, fetched.names.inOrder(), before === undefined ? undefined : { owner, digest: before })
-    await storage.setNote(noteName(owner), { digest: list.digest, checked, ...fetched.validators })
+    await storage.notes.set(noteName(owner), { digest: list.digest, checked, ...fetched.validators })
     return { list, failure: undefined }
   }
 
@@ -179,7 +179,7 @@ export class MirrorNames implements AsyncDisposable {
   }
 
   #note(owner: string): NamesNote | undefined {
-    return parseNote(this.#input.storage.note(noteName(owner)))
+    return parseNote(this.#input.storage.notes.get(noteName(owner)))
   }
 
   #expiryOf({ value }: AskedMirror): number {

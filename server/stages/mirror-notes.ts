@@ -33,7 +33,7 @@ export class MirrorNotes {
     const name = nameOf(mirror, project, at)
     const recent = this.#recent.get(name)
     if (recent !== undefined) return recent === 'none' ? undefined : recent
-    const stored = parseNote(this.#storage.note(name))
+    const stored = parseNote(this.#storage.notes.get(name))
     this.#recent.set(name, stored ?? 'none')
     return stored
   }
@@ -42,14 +42,14 @@ export class MirrorNotes {
   async set(mirror: AskedMirror, project: string, at: number, note: MirrorNote): Promise<void> {
     const name = nameOf(mirror, project, at)
     this.#recent.set(name, note)
-    if (note.has) await this.#storage.setNote(name, { ...note })
+    if (note.has) await this.#storage.notes.set(name, { ...note })
   }
 
   /** The next one who asks hears it from the upstream. */
   async forget(mirror: AskedMirror, project: string, at: number): Promise<void> {
     const name = nameOf(mirror, project, at)
     this.#recent.set(name, 'none')
-    if (parseNote(this.#storage.note(name)) !== undefined) await this.#storage.setNote(name, null) // strangers may ask for any name
+    if (parseNote(this.#storage.notes.get(name)) !== undefined) await this.#storage.notes.set(name, null) // strangers may ask for any name
   }
 }
 

@@ -6,7 +6,6 @@ import { packValue, unpackValue } from '#log-format/codec.js'
 import type { Origin } from '#log-format/entry.js'
 import type { Frame } from '#log-format/framing.js'
 import { NO_SERIAL, nextSerial, type Serial, toSerial } from '#log-format/serial.js'
-import type { JsonValue } from '#log-format/values.js'
 import { Changelog } from './changelog.js'
 import { CommitSignal } from './commit-signal.js'
 import { Database } from './database.js'
@@ -17,13 +16,14 @@ import { cutLogBack } from './cut-back.js'
 import { findEpochStart, type Reign } from './epoch-start.js'
 import { Keyspace } from './keyspace.js'
 import { dropUnfinishedSnapshot } from './load-snapshot.js'
+import { Notes } from './notes.js'
 import type { Projection } from './projection.js'
 import { type Fence, FENCE_FACT, fenceSentence, fenceText, parseFence, promotionFrame } from './promotion.js'
 import { readSnapshot } from './read-snapshot.js'
 import type { Reader } from './reader.js'
 import { checkFormat, factIn, nodeIn, refreshShapes } from './open.js'
 import type { RebuildProgress } from './rebuild.js'
-import { cursorRow, ENTRY_ROWS, entryRow, factOperation, factRow, noteRow, projectionRow } from './rows.js'
+import { cursorRow, ENTRY_ROWS, entryRow, factOperation, factRow, projectionRow } from './rows.js'
 import type { Transaction } from './transaction.js'
 import { openVault, type Vault } from './vault.js'
 import { forgetSecretChanges, noteSecretChangesFrom, readSecretsSince, SECRETS_CURSOR, type SecretsSince, writeSecrets } from './vault-changes.js'
@@ -56,6 +56,7 @@ export class Storage implements AsyncDisposable {
   readonly nodeId: string
   readonly entries: EntryStore
   readonly vault: Vault
+  readonly notes: Notes
   readonly #db: Database
   readonly #keyspace: Keyspace
   #source: Writer | Importer
@@ -76,6 +77,7 @@ export class Storage implements AsyncDisposable {
     this.nodeId = nodeIn(db)
     this.entries = entries
     this.vault = openVault(db)
+    this.notes = new Notes(db)
     this.#keyspace = new Keyspace(db, entries.head.serial)
     this.#signal = new CommitSignal(entries.head.serial)
     this.#fence = parseFence(factIn(db, FENCE_FACT))
@@ -204,7 +206,7 @@ export class Storage implements AsyncDisposable {
    * folds all rows afresh. All of it is one synced batch: a crash leaves the whole log or the shorter one.
    */
   async cutBack(common: Serial, facts: Readonly<Record<string, string>>): Promise<void> {
-    this.#closing = true
+    this.#end()
     await this.#source.idle()
     await cutLogBack(this.#db, this.entries, common, Object.entries(facts).map(([name, value]) => factOperation(name, value)))
   }
@@ -284,33 +286,6 @@ export class Storage implements AsyncDisposable {
     await this.#db.write([{ type: 'put', key: cursorRow(name), value: packValue(serial) }], { sync: false })
   }
 
-  /** Something kept beside the log, because it can be found out again. */
-  note(name: string): JsonValue | undefined {
-    const found = this.#db.get(noteRow(name))
-    return found === undefined ? undefined : unpackValue(found)
-  }
-
-  /** Not synced: after a crash it may be gone, but is never of later than the log. */
-  async setNote(name: string, note: JsonValue): Promise<void> {
-    if (this.#closing) return
-    await this.#db.write([{ type: 'put', key: noteRow(name), value: packValue(note) }], { sync: false })
-  }
-
-  /** The first notes whose names start with `prefix`, in order; with `from`, those from this name on. */
-  async notes(prefix: string, { from = prefix, limit }: { readonly from?: string; readonly limit: number }): Promise<(readonly [string, JsonValue])[]> {
-    const found: (readonly [string, JsonValue])[] = []
-    const skip = noteRow('').length
-    for await (const rows of this.#db.batches({ gte: noteRow(from), lt: `${noteRow(prefix)}\u{10ffff}`, limit })) {
-      for (const [row, value] of rows) found.push([row.slice(skip), unpackValue(value)])
-    }
-    return found
-  }
-
-  async dropNote(name: string): Promise<void> {
-    if (this.#closing) return
-    await this.#db.write([{ type: 'del', key: noteRow(name) }], { sync: false })
-  }
-
   /** What this node is, as it was noted by `setFact`. */
   fact(name: string): string | undefined {
     return factIn(this.#db, name)
@@ -322,10 +297,16 @@ export class Storage implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing = true
+    this.#end()
     await this.#source.idle()
     await this.#db.flush() // the next start then has no write-ahead file to read again
     await this.#db.close()
+  }
+
+  /** Nothing is written any more but what was handed over before. */
+  #end(): void {
+    this.#closing = true
+    this.notes.end()
   }
 
   #committed(entries: readonly CommittedEntry[]): void {

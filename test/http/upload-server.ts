@@ -192,7 +192,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     usedBlobs: undefined,
     mirrorNames: new MirrorNames({ storage, client: upstream, lists: new NameLists(''), now: () => 0, onFault: (fault) => { throw fault } }),
     downloads,
-    fetchedFiles: new FetchedFiles(storage),
+    fetchedFiles: new FetchedFiles(storage.notes),
     otherPlaces: new OtherPlaces(upstream, () => 0),
     wheelTails: new WheelTails(upstream),
     facts: () => ({ serverdir: '', host: '', port: 0, outsideUrl: undefined, serverCode: '' }),

@@ -34,8 +34,8 @@ test('holds more than it shows, in order, over restarts', async () => {
 test('passes over what is no row of its own', async () => {
   await using folder = await tempFolder()
   await using storage = await openStorage(folder.path, { projections: ALL_PROJECTIONS })
-  await storage.setNote('missing-blob\0x', { sha256: 'x' })
-  await storage.setNote('missing-blob\0y', 7)
+  await storage.notes.set('missing-blob\0x', { sha256: 'x' })
+  await storage.notes.set('missing-blob\0y', 7)
   const backlog = await BlobBacklog.open(storage)
   expect([backlog.count, await collect(backlog.all())]).toEqual([0, []])
 })

@@ -85,7 +85,7 @@ test('what is behind a serial is put aside and taken away, as if it had never be
     const store = await openStorage(path, { source: 'import' })
     for (const created of [4, undefined, 6]) await setProject(made, 'demo', created)
     await store.importEntries(await framesOf(made, toSerial(3)))
-    await store.setNote('of a later serial', 1)
+    await store.notes.set('of a later serial', 1)
     await store.moveCursor('somebody', toSerial(5))
     const lines: string[] = []
     const aside = await setEntriesAside({ serverDir, entries: store.entries, common: toSerial(2), onEntry: (entry) => void lines.push(`${entryLine(entry)}\n`) })
@@ -99,7 +99,7 @@ test('what is behind a serial is put aside and taken away, as if it had never be
   }
   {
     await using store = await openStorage(path, { source: 'import' })
-    expect([store.head.serial, store.fact('role'), store.note('of a later serial'), store.cursor('somebody')]).toEqual([2, 'replica', undefined, 2])
+    expect([store.head.serial, store.fact('role'), store.notes.get('of a later serial'), store.cursor('somebody')]).toEqual([2, 'replica', undefined, 2])
   }
   await using fresh = await tempFolder()
   await followed(fresh.path)
