@@ -53,7 +53,7 @@ class VaultGate implements AsyncDisposable {
   }
 }
 
-interface Behind {
+interface Behind extends AsyncDisposable {
   readonly primary: TestServer
   readonly gate: VaultGate
   readonly replica: TestServer
@@ -72,7 +72,12 @@ async function behind(name: string): Promise<Behind> {
   await ada.patch('/ada', { password: 'another' })
   await primary.signUp('bob')
   await caughtUp(replica, primary)
-  return { primary, gate, replica, ada }
+  return {
+    primary, gate, replica, ada,
+    [Symbol.asyncDispose]: async () => {
+      for (const opened of [replica, gate, primary]) await opened[Symbol.asyncDispose]()
+    },
+  }
 }
 
 function promote(serverDir: string, args: readonly string[] = []): Promise<{ code: number | null; stdout: string; stderr: string }> {
@@ -120,7 +125,8 @@ test('what is missing of a vault is told from the log, and only that', async () 
 })
 
 test('a running replica asks its primary once more, and is promoted with all secrets, or not, and follows on', async () => {
-  const { primary, gate, replica, ada } = await behind('running')
+  await using world = await behind('running')
+  const { primary, gate, replica, ada } = world
   await expect(replica.running.promote()).rejects.toThrow('new passwords of 2 users (ada, bob) have not come here from the primary; promote this server while the primary can be reached, or with --accept-lost-secrets')
   expect(replica.running.role).toBe('replica')
   await ada.put('/ada/later', {})
@@ -128,11 +134,11 @@ test('a running replica asks its primary once more, and is promoted with all sec
   gate.isClosed = false
   expect(await promote(replica.serverDir)).toMatchObject({ code: 0, stdout: expect.not.stringContaining('set anew'), stderr: '' })
   expect([await logIn(replica, 'ada', 'another'), await logIn(replica, 'ada', 'ada secret'), await logIn(replica, 'bob', 'bob secret')]).toEqual([200, 401, 200])
-  for (const closed of [replica, gate, primary]) await closed[Symbol.asyncDispose]()
 })
 
 test('without its primary it is promoted only by who accepts what is lost, and is told what that is', async () => {
-  const { primary, gate, replica } = await behind('lost')
+  await using world = await behind('lost')
+  const { primary, replica } = world
   await primary.stop()
   expect(await promote(replica.serverDir)).toEqual({ code: 1, stdout: '', stderr: expect.stringMatching(/^devpi-server promote: new passwords of 2 users \(ada, bob\) have not come/) })
   expect(await promote(replica.serverDir, ['--accept-lost-secrets'])).toEqual({
@@ -142,21 +148,21 @@ test('without its primary it is promoted only by who accepts what is lost, and i
   })
   expect(replica.log.join('')).toContain('(ada, bob)')
   expect([await logIn(replica, 'ada', 'ada secret'), await logIn(replica, 'bob', 'bob secret')]).toEqual([200, 401])
-  for (const closed of [replica, gate]) await closed[Symbol.asyncDispose]()
 })
 
 test('what waits for the promotion is answered in the name of the new primary', async () => {
-  const { primary, gate, replica } = await behind('held')
+  await using world = await behind('held')
+  const { replica } = world
   const promoting = replica.running.promote({ lostSecrets: 'accept' }) // waits for the secrets
   const credentials = `Basic ${Buffer.from('ada:ada secret').toString('base64')}`
   const held = await replica.fetch('/ada/held', { method: 'PUT', body: '{}', headers: { Authorization: credentials } })
   await promoting
   expect([held.status, held.headers.get('X-DEVPI-PRIMARY-UUID'), held.headers.get('X-DEVPI-EPOCH')]).toEqual([200, replica.running.storage.nodeId, '1'])
-  for (const closed of [replica, gate, primary]) await closed[Symbol.asyncDispose]()
 })
 
 test('a stopped replica asks the primary, if it is given the secret, and is otherwise promoted only by who accepts what is lost', async () => {
-  const { primary, gate, replica } = await behind('stopped')
+  await using world = await behind('stopped')
+  const { primary, gate, replica } = world
   await replica.stop()
   const secret = ['--secretfile', primary.secretFile]
   expect(await promote(replica.serverDir, secret)).toMatchObject({ code: 1, stderr: expect.stringContaining('(ada, bob)') })
@@ -165,5 +171,4 @@ test('a stopped replica asks the primary, if it is given the secret, and is othe
   expect(await promote(replica.serverDir, secret)).toMatchObject({ code: 0, stdout: expect.not.stringContaining('set anew') })
   await using promoted = await startServer({ serverDir: replica.serverDir, config: { secretFile: primary.secretFile } })
   expect([await logIn(promoted, 'ada', 'another'), await logIn(promoted, 'bob', 'bob secret')]).toEqual([200, 200])
-  for (const closed of [promoted, gate, primary]) await closed[Symbol.asyncDispose]()
 })

@@ -67,7 +67,7 @@ const handles = Object.getPrototypeOf(handle) as Steps<'writeFile' | 'writev' | 
 await handle.close()
 watch(handles, ['writev', 'write', 'sync'])
 watch(handles, ['writeFile'], (self, [content]) => { fs.writeSync((self as { readonly fd: number }).fd, half(bytesOf(content))) })
-const files = promises as unknown as Steps<'rename' | 'rm' | 'link' | 'mkdir' | 'writeFile' | 'copyFile'>
+const files: Steps<'rename' | 'rm' | 'link' | 'mkdir' | 'writeFile' | 'copyFile'> = promises
 watch(files, ['rename', 'rm', 'link', 'mkdir'])
 watch(files, ['writeFile'], (_, [path, content]) => { writeFileSync(path as string, half(bytesOf(content))) })
 watch(files, ['copyFile'], (_, [from, to]) => { writeFileSync(to as string, half(readFileSync(from as string))) })
@@ -83,10 +83,14 @@ promises.statfs = (async (...args: Parameters<typeof statfs>) => {
   return saysOfDisk() === 'low' ? Object.assign(found, { bavail: 0 }) : found
 }) as typeof statfs
 
+function isCallback(value: unknown): value is (error: Error) => void {
+  return typeof value === 'function'
+}
+
 const { writev } = fs
 fs.writev = ((...args: Parameters<typeof writev>) => {
-  const done = args.at(-1) as unknown as (error: Error) => void
-  if (isFull()) return void setImmediate(done, noSpace())
+  const done: unknown = args.at(-1)
+  if (isFull() && isCallback(done)) return void setImmediate(() => { done(noSpace()) })
   instant()
   writev(...args)
 }) as typeof writev
@@ -95,6 +99,7 @@ syncBuiltinESMExports()
 interface Batches {
   _chainedBatch(): ChainedBatch<ClassicLevel, string, string> & Steps<'_write'>
 }
+// Methods that its types do not name, below those that callers use.
 const levels = ClassicLevel.prototype as unknown as Batches & Steps<'_clear'>
 const { _chainedBatch: chainedBatch } = levels
 levels._chainedBatch = function (this: unknown) {
