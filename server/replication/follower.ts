@@ -3,13 +3,14 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { digestHex } from '#log-format/chain.js'
 import { ChainError } from '#log-format/errors.js'
 import { CHANGELOG_TYPE, FrameReader } from '#log-format/framing.js'
-import { NO_SERIAL, nextSerial, parseSerial, type Serial } from '#log-format/serial.js'
+import { nextSerial, parseSerial, type Serial } from '#log-format/serial.js'
 import type { NodeTokens } from '#server/auth/node-token.js'
 import { PRIMARY_UUID_FACT } from '#server/storage/rows.js'
 import { prevails } from '#server/storage/epoch-start.js'
 import type { Storage } from '#server/storage/storage.js'
 import { claimIn, epochClaim, epochIn } from './epoch-claim.js'
 import { ImportQueue } from './import-queue.js'
+import { PrimaryProgress } from './primary-progress.js'
 import { PrimaryConnection, refusalIn } from './primary-request.js'
 import { Silence } from './silence.js'
 
@@ -82,7 +83,7 @@ export class Follower implements AsyncDisposable {
   readonly #connection: PrimaryConnection
   readonly #stop = new AbortController()
   readonly #done: Promise<void>
-  readonly #startedMs: number
+  readonly #progress: PrimaryProgress
   #primaryUuid: string
   /** Of which it is the primary. */
   #epoch: number
@@ -90,17 +91,12 @@ export class Follower implements AsyncDisposable {
   #problem: string | undefined
   /** What was wrong with the newest entry that did not continue the log. */
   #doubt: string | undefined
-  #primarySerial: Serial = NO_SERIAL
-  #primarySerialMs: number | undefined
-  #contactedMs: number | undefined
-  #updatedMs: number | undefined
-  #inSyncMs: number | undefined
 
   constructor(options: FollowerOptions) {
     this.#options = options
     this.#times = { ...TIMES, ...options.times }
     const { primaryUrl, storage, tokens, now } = options
-    this.#startedMs = now()
+    this.#progress = new PrimaryProgress(() => storage.head.serial, now)
     this.#primaryUuid = storage.fact(PRIMARY_UUID_FACT) ?? ''
     this.#epoch = storage.head.epoch
     this.#connection = new PrimaryConnection({ url: primaryUrl, node: storage.nodeId, tokens, replyTimeoutMs: this.#times.silenceMs })
@@ -118,21 +114,19 @@ export class Follower implements AsyncDisposable {
   }
 
   get status(): FollowerStatus {
-    const { storage, primaryUrl, now } = this.#options
-    const serials = Math.max(0, this.#primarySerial - storage.head.serial)
-    const isInSync = this.#state === 'following' && serials === 0
+    const { serial, serialMs, startedMs, contactedMs, updatedMs, inSyncMs } = this.#progress
     return {
-      primaryUrl,
+      primaryUrl: this.#options.primaryUrl,
       primaryUuid: this.primaryUuid,
       state: this.#state,
       problem: this.#problem,
-      primarySerial: this.#primarySerial,
-      primarySerialMs: this.#primarySerialMs,
-      startedMs: this.#startedMs,
-      contactedMs: this.#contactedMs,
-      updatedMs: this.#updatedMs,
-      inSyncMs: this.#inSyncMs,
-      lag: { serials, seconds: isInSync ? 0 : Math.max(0, now() - (this.#inSyncMs ?? this.#startedMs)) / 1000 },
+      primarySerial: serial,
+      primarySerialMs: serialMs,
+      startedMs,
+      contactedMs,
+      updatedMs,
+      inSyncMs,
+      lag: this.#progress.lag(this.#state === 'following'),
     }
   }
 
@@ -195,11 +189,11 @@ export class Follower implements AsyncDisposable {
 
   /** Follows for as long as one stream lasts; resolves to whether anything came. */
   async #follow(): Promise<boolean> {
-    const { storage, now, outsideUrl } = this.#options
+    const { storage, outsideUrl } = this.#options
     const { signal } = this.#stop
     if (!storage.isWritable) await storage.importAnew()
     const { serial, digest } = storage.head
-    this.#contactedMs = now()
+    this.#progress.asked()
     const reply = await this.#connection.get(
       `/+changelog/${nextSerial(serial)}-`,
       {
@@ -245,7 +239,7 @@ export class Follower implements AsyncDisposable {
 
   /** Looks at who answered, and keeps it in mind the first time. */
   async #meet(reply: IncomingMessage): Promise<void> {
-    const { storage, now, report } = this.#options
+    const { storage, report } = this.#options
     const primaryUuid = headerOf(reply, 'x-devpi-primary-uuid') ?? ''
     const isFeed = reply.headers['content-type'] === CHANGELOG_TYPE
     if (!isFeed || (primaryUuid !== '' && !isUuid(primaryUuid))) throw new Error('what answers is no server of this kind')
@@ -258,20 +252,17 @@ export class Follower implements AsyncDisposable {
     // One that was promoted says so in the log; that it continues the one here has been looked at before it sent anything.
     const isPromoted = (epochIn(reply.headers) ?? 0) > storage.head.epoch
     if (primaryUuid !== this.primaryUuid && !isPromoted) throw new NotFollowable(`what answers follows primary ${primaryUuid}, not ${this.primaryUuid}`)
-    const announced = parseSerial(headerOf(reply, 'x-devpi-serial') ?? '') ?? storage.head.serial
-    if (announced < this.#primarySerial) this.#primarySerial = NO_SERIAL // it was set back, or what was heard before was wrong
-    this.#heard(announced)
-    this.#updatedMs = now()
+    this.#progress.begins(parseSerial(headerOf(reply, 'x-devpi-serial') ?? '') ?? storage.head.serial)
     if (this.#state !== 'following') report({ kind: 'following', from: nextSerial(storage.head.serial), primaryUuid })
     this.#state = 'following'
     this.#problem = undefined
   }
 
   async #take(reply: IncomingMessage, silence: Silence): Promise<boolean> {
-    const { storage, now } = this.#options
+    const { storage } = this.#options
     const reader = new FrameReader()
     const queue = new ImportQueue(storage, {
-      onImported: () => { this.#heard(storage.head.serial) },
+      onImported: () => { this.#progress.heard(storage.head.serial) },
       onFailed: () => { reply.destroy() }, // it may send nothing for long, and would be waited for
     })
     let pieces = 0
@@ -280,8 +271,8 @@ export class Follower implements AsyncDisposable {
         pieces += 1
         silence.end() // it is this side that keeps the other one waiting
         const frames = reader.push(piece)
-        this.#updatedMs = now()
-        if (reader.heartbeat !== undefined) this.#heard(reader.heartbeat.head)
+        this.#progress.lives()
+        if (reader.heartbeat !== undefined) this.#progress.heard(reader.heartbeat.head)
         await queue.add(frames)
         silence.begin()
       }
@@ -290,15 +281,6 @@ export class Follower implements AsyncDisposable {
       await queue.settle()
     }
     return pieces > 0
-  }
-
-  #heard(serial: Serial): void {
-    const { storage, now } = this.#options
-    if (serial > this.#primarySerial) {
-      this.#primarySerial = serial
-      this.#primarySerialMs = now()
-    }
-    if (storage.head.serial >= this.#primarySerial) this.#inSyncMs = now()
   }
 }
 
