@@ -1,10 +1,8 @@
 import type { Level } from 'level'
+import { batchesOf, firstOf, type Row } from './row-batches.js'
 
 /** Many rows: what each costs beside itself is most of what reading all of them takes. */
 const ROWS_AT_A_TIME = 4096
-
-/** A key and its value, as they lie in a database. */
-export type Row = readonly [string, Uint8Array]
 
 interface Range {
   readonly gte: string
@@ -25,29 +23,13 @@ export class DatabaseView implements AsyncDisposable {
     return this.#level.get(key, { snapshot: this.#snapshot })
   }
 
-  async last({ gte, lt }: Range): Promise<Row | undefined> {
-    const iterator = this.#level.iterator({ gte, lt, reverse: true, limit: 1, snapshot: this.#snapshot })
-    try {
-      return (await iterator.nextv(1))[0]
-    } finally {
-      await iterator.close()
-    }
+  last({ gte, lt }: Range): Promise<Row | undefined> {
+    return firstOf(this.#level.iterator({ gte, lt, reverse: true, limit: 1, snapshot: this.#snapshot }))
   }
 
-  /** In batches of about a megabyte; the next one is fetched while one is looked at. */
-  async *batches({ gte, lt }: Range): AsyncGenerator<readonly Row[]> {
-    const iterator = this.#level.iterator<string, Uint8Array>({ gte, lt, snapshot: this.#snapshot, highWaterMarkBytes: 1 << 20 })
-    try {
-      let rows = await iterator.nextv(ROWS_AT_A_TIME)
-      while (rows.length > 0) {
-        const next = iterator.nextv(ROWS_AT_A_TIME)
-        next.catch(() => undefined) // thrown below, unless the caller stops before
-        yield rows
-        rows = await next
-      }
-    } finally {
-      await iterator.close()
-    }
+  /** In batches of about a megabyte. */
+  async *batches({ gte, lt }: Range): AsyncGenerator<Row[]> {
+    yield* batchesOf(this.#level.iterator({ gte, lt, snapshot: this.#snapshot, highWaterMarkBytes: 1 << 20 }), ROWS_AT_A_TIME)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,6 +4,7 @@ import { Refusal } from '#log-format/api/refusal.js'
 import { DatabaseView } from './database-view.js'
 import { freeBytesOf } from './disk-room.js'
 import { compareNames } from './name-order.js'
+import { batchesOf, firstOf, type Row, type RowIterator } from './row-batches.js'
 
 declare module 'level' {
   // The published types leave out the synchronous read with the `undefined` of a miss, and what only LevelDB can do.
@@ -125,30 +126,13 @@ export class Database implements AsyncDisposable {
     return new RowCursor(this.#iterator(range))
   }
 
-  /** The rows as they are at the first step, in batches; the next batch is fetched while one is looked at. */
-  async *batches(range: RowRange): AsyncGenerator<[string, Uint8Array][]> {
-    const iterator = this.#iterator(range)
-    try {
-      let rows = await iterator.nextv(ROWS_AT_A_TIME)
-      while (rows.length > 0) {
-        const next = iterator.nextv(ROWS_AT_A_TIME)
-        next.catch(() => undefined) // thrown below, unless the caller stops before
-        yield rows
-        rows = await next
-      }
-    } finally {
-      await iterator.close()
-    }
+  /** The rows as they are at the first step, in batches. */
+  async *batches(range: RowRange): AsyncGenerator<Row[]> {
+    yield* batchesOf(this.#iterator(range), ROWS_AT_A_TIME)
   }
 
-  async first(range: RowRange): Promise<[string, Uint8Array] | undefined> {
-    const iterator = this.#iterator({ ...range, limit: 1 })
-    try {
-      const rows = await iterator.nextv(1)
-      return rows[0]
-    } finally {
-      await iterator.close()
-    }
+  first(range: RowRange): Promise<Row | undefined> {
+    return firstOf(this.#iterator({ ...range, limit: 1 }))
   }
 
   /** All rows as they are now, whatever is written afterwards; must be closed. */
@@ -197,10 +181,8 @@ export class Database implements AsyncDisposable {
   }
 }
 
-interface LevelIterator {
-  nextv(size: number): Promise<[string, Uint8Array][]>
+interface LevelIterator extends RowIterator {
   seek(key: string): void
-  close(): Promise<void>
 }
 
 /** Walks rows in order and can jump forward; must be closed. */

@@ -1,8 +1,9 @@
-import { type ChainHead, digestHex } from '#log-format/chain.js'
+import { type ChainHead, digestHex, EMPTY_CHAIN, entryDigest } from '#log-format/chain.js'
 import { readEntry } from '#log-format/codec.js'
 import { NO_SERIAL, parseSerial, type Serial, toSerial } from '#log-format/serial.js'
 import { digestAt, entryAt } from './changelog.js'
 import type { Database } from './database.js'
+import { entryRow } from './rows.js'
 
 /** The first entry of an epoch, which says who makes entries in it. */
 export interface EpochStart {
@@ -59,4 +60,10 @@ export function findEpochStart(db: Database, head: ChainHead): EpochStart | unde
   }
   const serial = toSerial(within)
   return { serial, digest: digestHex(digestAt(db, serial)) }
+}
+
+/** Digest of the first entry in hex digits; empty where there is none. */
+export function historyIn(db: Database): string {
+  const first = db.get(entryRow(toSerial(0)))
+  return first === undefined ? '' : digestHex(entryDigest(EMPTY_CHAIN.digest, first))
 }

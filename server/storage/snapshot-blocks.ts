@@ -4,7 +4,7 @@ import { FormatError } from '#log-format/errors.js'
 import { type Frame, FRAME_HEADER_BYTES, frameHeader } from '#log-format/framing.js'
 import { NO_SERIAL, type Serial, toSerial } from '#log-format/serial.js'
 import type { JsonValue } from '#log-format/values.js'
-import type { Row } from './database-view.js'
+import type { Row } from './row-batches.js'
 
 /** Media type of a snapshot. */
 export const SNAPSHOT_TYPE = 'application/vnd.devpi.snapshot'

@@ -1,19 +1,20 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Refusal } from '#log-format/api/refusal.js'
-import { type ChainHead, digestHex, EMPTY_CHAIN, entryDigest } from '#log-format/chain.js'
+import type { ChainHead } from '#log-format/chain.js'
 import { packValue, unpackValue } from '#log-format/codec.js'
 import type { Origin } from '#log-format/entry.js'
 import type { Frame } from '#log-format/framing.js'
-import { NO_SERIAL, nextSerial, type Serial, toSerial } from '#log-format/serial.js'
+import { NO_SERIAL, nextSerial, type Serial } from '#log-format/serial.js'
 import { Changelog } from './changelog.js'
+import { type CommitListener, CommitListeners } from './commit-listeners.js'
 import { CommitSignal } from './commit-signal.js'
 import { Database } from './database.js'
 import { DiskRoom, freeBytesOf } from './disk-room.js'
 import type { EntryStore } from './entry-store.js'
 import { Importer } from './importer.js'
 import { cutLogBack } from './cut-back.js'
-import { findEpochStart, type Reign } from './epoch-start.js'
+import { findEpochStart, historyIn, type Reign } from './epoch-start.js'
 import { Keyspace } from './keyspace.js'
 import { dropUnfinishedSnapshot } from './load-snapshot.js'
 import { Notes } from './notes.js'
@@ -23,7 +24,7 @@ import { readSnapshot } from './read-snapshot.js'
 import type { Reader } from './reader.js'
 import { checkFormat, factIn, nodeIn, refreshShapes } from './open.js'
 import type { RebuildProgress } from './rebuild.js'
-import { cursorRow, ENTRY_ROWS, entryRow, factOperation, factRow, projectionRow } from './rows.js'
+import { cursorRow, ENTRY_ROWS, factOperation, factRow, projectionRow } from './rows.js'
 import type { Transaction } from './transaction.js'
 import { openVault, type Vault } from './vault.js'
 import { forgetSecretChanges, noteSecretChangesFrom, readSecretsSince, SECRETS_CURSOR, type SecretsSince, writeSecrets } from './vault-changes.js'
@@ -48,8 +49,6 @@ export interface KnownState {
   fact(name: string): string | undefined
 }
 
-export type CommitListener = (entries: readonly CommittedEntry[]) => void
-
 /** The log, the keyspace folded from it, its projections, and the one who writes: the writer, or on a replica the importer. */
 export class Storage implements AsyncDisposable {
   /** Identifies this node for as long as its database lives: 32 hex digits. */
@@ -63,7 +62,7 @@ export class Storage implements AsyncDisposable {
   readonly #newWriter: (counts: WriteCounts) => Writer
   #fence: Fence | undefined
   readonly #signal: CommitSignal
-  readonly #listeners = new Set<CommitListener>()
+  readonly #listeners = new CommitListeners()
   readonly #room: DiskRoom
   readonly #logBytesAtOpen: number
   #closing = false
@@ -113,10 +112,7 @@ export class Storage implements AsyncDisposable {
 
   /** Digest of the first entry in hex digits, which names the history; empty where there is none. */
   get history(): string {
-    if (this.#history === '') {
-      const first = this.#db.get(entryRow(toSerial(0)))
-      if (first !== undefined) this.#history = digestHex(entryDigest(EMPTY_CHAIN.digest, first))
-    }
+    if (this.#history === '') this.#history = historyIn(this.#db)
     return this.#history
   }
 
@@ -257,8 +253,7 @@ export class Storage implements AsyncDisposable {
 
   /** Calls `listener` in the moment the head moves, before anybody is answered; it must be quick and not throw. */
   onCommit(listener: CommitListener): Disposable {
-    this.#listeners.add(listener)
-    return { [Symbol.dispose]: () => this.#listeners.delete(listener) }
+    return this.#listeners.add(listener)
   }
 
   /** The vault is that of this serial, or of a later one: of the head, but on a replica. */
@@ -310,13 +305,7 @@ export class Storage implements AsyncDisposable {
   }
 
   #committed(entries: readonly CommittedEntry[]): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener(entries)
-      } catch (fault) {
-        queueMicrotask(() => { throw fault }) // an uncaught fault, as it is one; it must not pass for a write that failed
-      }
-    }
+    this.#listeners.tell(entries)
     this.#signal.moveTo(this.head.serial)
   }
 }
