@@ -6,6 +6,7 @@ import type { MirrorFileValue, MirrorIndexValue, ProjectValue } from '#log-forma
 import { parseFilename } from '#server/packaging/filename.js'
 import { normalizeProjectName } from '#server/packaging/project-name.js'
 import type { SimpleFile } from '#server/packaging/simple-page.js'
+import { isSha256 } from '#server/storage/content-hash.js'
 import type { Reader } from '#server/storage/reader.js'
 import type { ProjectRef } from './lookups.js'
 
@@ -213,10 +214,6 @@ function mirrorFileValue({ file, version, time }: NamedFile, before: MirrorFileV
 /** Other bytes under a name that is known are as new as a name that is not. */
 function isSameContent(before: MirrorFileValue, url: string, sha256: string | undefined): boolean {
   return sha256 === undefined || before.sha256 === undefined ? before.url === url : before.sha256 === sha256
-}
-
-function isSha256(text: string): boolean {
-  return /^[0-9a-f]{64}$/.test(text)
 }
 
 function dirOf(digest: string): string {

@@ -19,6 +19,8 @@ type Places = ReadonlyMap<string, { readonly url: string; readonly sha256: strin
 /** Pages that are kept: somebody who installs asks for some files of each of a few projects. */
 const MOST_PAGES = 32
 const KEPT_MS = 60_000
+/** Longer pages are read anew for each file: some of them together would fill the memory. */
+const MOST_FILES_KEPT = 5000
 const ANSWER_MS = 2500
 const PAGE_MS = 15_000
 
@@ -50,7 +52,10 @@ export class OtherPlaces {
     if (known !== undefined && known.until > this.#now()) return known.places
     const places = this.#fetch(upstream, project)
     this.#pages.set(name, { until: this.#now() + KEPT_MS, places })
-    places.catch(() => this.#pages.delete(name))
+    places.then(
+      ({ size }) => { if (size > MOST_FILES_KEPT) this.#pages.delete(name) },
+      () => { this.#pages.delete(name) },
+    )
     return places
   }
 

@@ -260,6 +260,17 @@ describe('a file whose own upstream fails', () => {
     expect(second.count(path)).toBe(1)
   })
 
+  test('is had from another one whose page is too long to be kept', async () => {
+    const files = Array.from({ length: 5001 }, (_, at) => file(`vast-${at}.zip`))
+    first.project('vast', files)
+    second.project('vast', files)
+    for (const name of ['vast-1.zip', 'vast-2.zip']) {
+      first.on(`/files/vast/${name}`, status(503))
+      expect(await (await server.fetch(await urlOf('vast', name))).text()).toBe(name)
+    }
+    expect(second.count('/simple/vast/')).toBe(2)
+  })
+
   test('is no more had from one that is not of the mirror any more', async () => {
     first.project('lent', [file('lent-1.0.zip')])
     second.project('lent', [file('lent-1.0.zip')])
