@@ -146,8 +146,13 @@ export class Authenticator {
    * Requests that show the same credentials at the same time share one check,
    * as an installer opens dozens at once.
    */
-  #shareCheck(guess: Guess): Promise<boolean> {
+  async #shareCheck(guess: Guess): Promise<boolean> {
     const { user, verifier = null, password, address } = guess
+    const { hasher, throttle } = this.#options
+    if (verifier !== null && hasher.remembers(verifier, password)) {
+      throttle.admit(user, address).succeeded()
+      return true
+    }
     const digest = this.#digestOf([user, verifier, password, address])
     const running = this.#checks.get(digest)
     if (running !== undefined) return running

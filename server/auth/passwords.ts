@@ -64,7 +64,7 @@ export class PasswordHasher {
    */
   async verify(verifier: string | undefined, password: string): Promise<boolean> {
     if (!password.isWellFormed() || isTooLong(password)) return false
-    const digest = createHmac('sha256', this.#cacheKey).update(`${verifier ?? ''}\0${password}`).digest('base64')
+    const digest = this.#digestOf(verifier, password)
     if (this.#successes.get(digest) === true) return true
     const usable = verifier !== undefined && isPasswordVerifier(verifier)
     const against = usable ? verifier : this.#dummy
@@ -72,6 +72,15 @@ export class PasswordHasher {
     if (!matches || !usable) return false
     this.#successes.set(digest, true)
     return true
+  }
+
+  /** Whether the two were found to match lately: the answer of {@link verify} without its cost. */
+  remembers(verifier: string, password: string): boolean {
+    return !isTooLong(password) && this.#successes.get(this.#digestOf(verifier, password)) === true
+  }
+
+  #digestOf(verifier: string | undefined, password: string): string {
+    return createHmac('sha256', this.#cacheKey).update(`${verifier ?? ''}\0${password}`).digest('base64')
   }
 
   async #takeTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -96,14 +105,26 @@ export class PasswordHasher {
   }
 }
 
+/** Verifiers that were looked at lately, and what came of it: each request with a password brings one. */
+const lookedAt = new RecentMap<'usable' | 'unusable'>(1024)
+
 /**
  * Whether `text` is an argon2id verifier that this server would check: one
  * brought from elsewhere may have other costs, but not ruinous ones.
  */
 export function isPasswordVerifier(text: string): boolean {
   if (text.length > 256 || !text.startsWith('$argon2id$')) return false
+  let found = lookedAt.get(text)
+  if (found === undefined) {
+    found = hasUsableCosts(text) ? 'usable' : 'unusable'
+    lookedAt.set(text, found)
+  }
+  return found === 'usable'
+}
+
+function hasUsableCosts(verifier: string): boolean {
   try {
-    const costs = parseOptions(text)
+    const costs = parseOptions(verifier)
     return (
       costs.memoryCost <= MAX_COSTS.memoryCost &&
       costs.timeCost <= MAX_COSTS.timeCost &&

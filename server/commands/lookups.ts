@@ -108,23 +108,24 @@ export async function listVersionsOf(reader: Reader, ref: ProjectRef): Promise<s
 export async function requireVersion(reader: Reader, ref: VersionRef): Promise<VersionRef & { readonly value: VersionValue }> {
   await requireProject(reader, ref)
   const found = await findVersion(reader, ref)
-  const value = found && (await reader.get(keys.version(found)))
-  if (found === undefined || value === undefined) {
+  if (found === undefined) {
     throw new Refusal(
       'not-found',
       `version '${ref.version}' of project '${ref.project}' not found on stage '${indexName(ref)}'`,
     )
   }
-  return { ...found, value }
+  return found
 }
 
 /**
  * How a version is spelled on the index: as asked for, or the spelling of an
- * equal version of PEP 440; undefined when there is none.
+ * equal version of PEP 440, with what is kept of it; undefined when there is none.
  */
-export async function findVersion(reader: Reader, ref: VersionRef): Promise<VersionRef | undefined> {
-  if ((await reader.get(keys.version(ref))) !== undefined) return ref
+export async function findVersion(reader: Reader, ref: VersionRef): Promise<(VersionRef & { readonly value: VersionValue }) | undefined> {
+  const value = await reader.get(keys.version(ref))
+  if (value !== undefined) return { ...ref, value }
   if (!isPep440(ref.version)) return undefined
   const spelling = await reader.get(keys.spelling({ ...ref, identity: versionIdentity(ref.version) }))
-  return spelling === undefined ? undefined : { ...ref, version: spelling.version }
+  const equal = spelling && (await reader.get(keys.version({ ...ref, version: spelling.version })))
+  return equal && { ...ref, version: spelling.version, value: equal }
 }

@@ -23,7 +23,8 @@ export interface ReleaseTarget extends VersionRef {
 export async function findRelease(reader: Reader, ref: VersionRef): Promise<ReleaseTarget> {
   const found = await findVersion(reader, ref)
   if (found === undefined) return { ...ref, existing: undefined }
-  return { ...found, existing: await reader.get(keys.version(found)) }
+  const { value, ...target } = found
+  return { ...target, existing: value }
 }
 
 /** Creates project and version where they are missing. `name` is the project's spelling. Refuses `invalid` versions. */

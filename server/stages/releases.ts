@@ -101,11 +101,11 @@ function merge(stage: OpenStage, releases: readonly (Release | undefined)[]): Me
 }
 
 async function readRelease({ reader }: OpenStage, wanted: VersionRef): Promise<Release | undefined> {
-  const ref = await findVersion(reader, wanted)
-  if (ref === undefined) return undefined
-  const { user, index, project, version } = ref
-  const links = await readLinks(reader, [user, index, project, version])
-  return releaseOf({ user, index, project, version }, await reader.get(keys.version(ref)), await reader.get(keys.metadata(ref)), links.get(version) ?? [])
+  const found = await findVersion(reader, wanted)
+  if (found === undefined) return undefined
+  const { value, ...ref } = found
+  const links = await readLinks(reader, [ref.user, ref.index, ref.project, ref.version])
+  return releaseOf(ref, value, await reader.get(keys.metadata(ref)), links.get(ref.version) ?? [])
 }
 
 /**

@@ -1,11 +1,12 @@
-import { close, closeSync, fsync, open, writev } from 'node:fs'
-import { rename, rm } from 'node:fs/promises'
+import { close, closeSync, fsync, open, rename, writev } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { promisify } from 'node:util'
 
 // Descriptors instead of FileHandles: half the work on the main thread for each small file.
 const openFd = promisify(open)
 const fsyncFd = promisify(fsync)
 const closeFd = promisify(close)
+const renameFile = promisify(rename)
 
 /** A file being written; opened by the first write. */
 export class TempFile {
@@ -39,7 +40,7 @@ export class TempFile {
   /** Renames what was written, whether or not it is on the disk. */
   async moveTo(path: string): Promise<void> {
     await this.#written
-    await rename(this.path, path)
+    await renameFile(this.path, path)
   }
 
   /** Safe after anything that went wrong; does nothing about a file that was moved. */

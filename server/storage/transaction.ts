@@ -68,6 +68,8 @@ export class OpenTransaction implements Transaction {
   readonly #pending: PendingState
   readonly #changes = new Map<string, BufferedChange>()
   readonly #secrets = new Map<string, JsonValue | undefined>()
+  /** Head rows that the turn has read; nobody else changes one before it is over. */
+  readonly #below = new Map<string, Uint8Array | undefined>()
   /** What the changes will need of an entry, at the least. */
   #bytes = 0
   #mutation: Mutation | undefined
@@ -227,8 +229,12 @@ export class OpenTransaction implements Transaction {
   }
 
   #rowBelow(name: string): Uint8Array | undefined {
+    const known = this.#below.get(name)
+    if (known !== undefined || this.#below.has(name)) return known
     const pending = this.#pending.row(name)
-    return pending === undefined ? this.#db.get(keyRow(name)) : pending.bytes
+    const row = pending === undefined ? this.#db.get(keyRow(name)) : pending.bytes
+    this.#below.set(name, row)
+    return row
   }
 
   readonly #entryAt: EntryAt = (serial) => this.#pending.entryAt(serial) ?? this.#db.get(entryRow(serial))
