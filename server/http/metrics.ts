@@ -119,7 +119,7 @@ function addCounts(registry: Registry, sources: MetricSources): void {
   gauge('devpi_log_serial', 'Serial of the newest entry', () => storage.head.serial)
   gauge('devpi_log_last_commit_timestamp_seconds', 'Time of the newest entry', () => storage.head.time / 1000)
   gauge('devpi_log_size_bytes', 'Size of the log, as the database estimated it at the start, and what came since', () => storage.logBytes)
-  gauge('devpi_log_writable', '0 when the log cannot be written any more', () => Number(storage.isWritable))
+  gauge('devpi_log_writable', '0 when the last write of the log failed', () => Number(storage.isWritable))
   counter('devpi_log_entries_total', 'Entries written since the start', () => storage.writeCounts.entries)
   counter('devpi_log_entry_bytes_total', 'Bytes of these entries', () => storage.writeCounts.bytes)
   counter('devpi_log_batches_total', 'Synced writes that these entries took', () => storage.writeCounts.batches)

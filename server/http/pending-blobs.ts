@@ -32,7 +32,7 @@ export class PendingBlobs implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.allSettled(this.#committed.map(({ settled }) => settled))
-    if (this.#named) return
+    if (this.#named || !this.#storage.isWritable) return // an entry that could not be written may be there after a restart
     for (const { sha256 } of this.#committed) {
       await this.#blobs.delete(sha256, { onlyIf: async () => !(await isBlobNamed(this.#storage, sha256)) })
     }

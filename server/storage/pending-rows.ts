@@ -42,6 +42,13 @@ export class PendingRows implements PendingState {
     return pending === undefined ? undefined : { secret: pending.value }
   }
 
+  /** To be called when what is sealed will not get into the database. */
+  clear(): void {
+    this.#rows.clear()
+    this.#secrets.clear()
+    this.#entries.clear()
+  }
+
   /** To be called once the database holds everything up to `serial`. */
   forgetUpTo(serial: Serial): void {
     for (const sealed of this.#entries.keys()) if (sealed <= serial) this.#entries.delete(sealed)

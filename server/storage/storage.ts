@@ -142,7 +142,7 @@ export class Storage implements AsyncDisposable {
     return this.#source instanceof Importer
   }
 
-  /** False once a write of the log failed: where entries are made only a restart can mend it, a replica asks for them again. */
+  /** False from a write of the log that failed until the next one is tried: that of the next change, or of what a replica asks for again. */
   get isWritable(): boolean {
     return !this.#source.isBroken
   }

@@ -74,6 +74,9 @@ const MOST_BYTES = 8 * 1024 * 1024
  * before it, and while one batch is being synced the next one fills. So
  * transactions that wait together share a sync, and nobody is answered,
  * not even with a refusal, out of a state that is not yet on the disk.
+ *
+ * A write that fails takes with it all that was sealed on top of it. The
+ * next transaction goes on from what the database has.
  */
 export class Writer {
   readonly #options: WriterOptions
@@ -109,7 +112,7 @@ export class Writer {
     })
   }
 
-  /** Whether a write failed, after which there are no more. */
+  /** Whether a write failed, and none was tried since. */
   get isBroken(): boolean {
     return this.#failure !== undefined
   }
@@ -138,8 +141,8 @@ export class Writer {
     reject: (error: unknown) => void,
   ): Promise<void> {
     try {
-      if (this.#failure !== undefined) throw brokenStore(this.#failure)
       await this.#options.ensureRoom()
+      if (this.#failure !== undefined) await this.#goOnAfter(this.#failure)
     } catch (error) {
       reject(error)
       return
@@ -162,14 +165,26 @@ export class Writer {
     this.#whenDurable(settle, reject)
   }
 
+  /** Forgets what could not be written. Rejects where the database may have it nevertheless, which only a restart can find out. */
+  async #goOnAfter(failure: Error): Promise<void> {
+    const { db, entries } = this.#options
+    this.#write()
+    while (this.#writing !== undefined) await this.#writing // refuses those who wait for what was sealed since
+    await db.mended()
+    if (db.get(entryRow(nextSerial(entries.head.serial))) !== undefined) throw notWritten(failure)
+    this.#pending.clear()
+    this.#sealed = entries.head
+    this.#failure = undefined
+  }
+
   /** Answers once all that is sealed so far, on which the answer may rest, is on the disk. */
   #whenDurable(settle: () => void, reject: (error: unknown) => void): void {
     if (this.#failure !== undefined) {
-      reject(brokenStore(this.#failure))
+      reject(notWritten(this.#failure))
     } else if (this.#open !== undefined) {
       this.#open.waiting.push((error) => (error === undefined ? settle() : reject(error)))
     } else if (this.#writing !== undefined) {
-      void this.#writing.then(() => (this.#failure === undefined ? settle() : reject(brokenStore(this.#failure))))
+      void this.#writing.then(() => (this.#failure === undefined ? settle() : reject(notWritten(this.#failure))))
     } else {
       settle()
     }
@@ -242,12 +257,12 @@ export class Writer {
         this.#pending.forgetUpTo(batch.head.serial)
         onCommit(batch.committed)
       } catch (error) {
-        // What the disk holds now is unknown: nothing more is written until a restart has looked.
+        // What the disk holds now is unknown: what was sealed on top of it must not be written.
         failure = error instanceof Error ? error : new Error('the batch could not be written', { cause: error })
         this.#failure = failure
       }
     }
-    const outcome = failure === undefined ? undefined : brokenStore(failure)
+    const outcome = failure === undefined ? undefined : notWritten(failure)
     for (const settle of batch.waiting) settle(outcome)
   }
 }
@@ -256,10 +271,10 @@ function isFull(batch: Batch): boolean {
   return batch.entries.length >= MOST_ENTRIES || batch.bytes >= MOST_BYTES
 }
 
-export function brokenStore(cause: Error): Refusal {
+function notWritten(cause: Error): Refusal {
   return new Refusal(
     'not-available',
-    'the server cannot write its log any more and refuses changes; see its log file, make room, and restart it',
+    'the server could not write its log: look whether the change was made before you try again; if this goes on while its disk has room, it has to be restarted',
     { cause },
   )
 }

@@ -39,7 +39,7 @@ test('a log that cannot be written makes it unready for good', async () => {
   storage.entries.append = () => Promise.reject(new Error('input/output error'))
   expect(await refusalOf(setProject(storage, 'demo', 1))).toBe('not-available')
   const [status, body] = await health.ask('/+health?ready')
-  expect([status, body]).toEqual([503, { status: 'unready', reasons: ['the log cannot be written any more; the server has to be restarted'] }])
+  expect([status, body]).toEqual([503, { status: 'unready', reasons: ['the last change could not be written; the next one is tried again, and if that fails with room on the disk, the server has to be restarted'] }])
   expect(await health.ask('/+health')).toEqual([200, { status: 'ok' }])
 })
 

@@ -1,22 +1,11 @@
-import { existsSync } from 'node:fs'
-import { readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Database, type RowOperation } from '#server/storage/database.js'
+import { fillDisk, FULL, testOnLinux } from './full-disk.js'
 import { tempFolder } from './temp-storage.js'
-
-/** A disk on which nothing fits: what is written there fails as on a full one. */
-const FULL = '/dev/full'
-const testOnLinux = existsSync(FULL) ? test : test.skip
 
 function put(key: string): RowOperation {
   return { type: 'put', key, value: Buffer.from(key) }
-}
-
-/** Has the database write ahead into a full disk until it begins another file, which is in the folder again. */
-async function fillDisk(db: Database, folder: string): Promise<void> {
-  const newest = Math.max(...(await readdir(folder)).map((name) => Number(/\d+/.exec(name)?.[0] ?? 0)))
-  await symlink(FULL, join(folder, `${String(newest + 1).padStart(6, '0')}.log`))
-  await db.flush()
 }
 
 testOnLinux.each([true, false])('what is written after a write that failed is there after a restart (synced: %s)', async (sync) => {

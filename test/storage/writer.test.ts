@@ -1,10 +1,12 @@
 import { Refusal } from '#log-format/api/refusal.js'
 import { EMPTY_CHAIN, type ChainHead } from '#log-format/chain.js'
 import { toSerial } from '#log-format/serial.js'
+import { Changelog } from '#server/storage/changelog.js'
 import { Database } from '#server/storage/database.js'
 import type { Append, EntryStore, StoredEntry } from '#server/storage/entry-store.js'
 import { openVault } from '#server/storage/vault.js'
 import { Writer } from '#server/storage/writer.js'
+import { fillDisk, testOnLinux } from './full-disk.js'
 import { openStorage, origin, project, projectKey, refusalOf, setProject, someMutation, tempFolder } from './temp-storage.js'
 
 /** An entry store that finishes an append only when told how. */
@@ -31,6 +33,14 @@ class HeldStore implements EntryStore {
 async function heldWriter(folder: string) {
   const db = await Database.open(folder)
   const entries = new HeldStore()
+  return { db, entries, ...writerOf(db, entries) }
+}
+
+async function loggingWriter(db: Database) {
+  return writerOf(db, await Changelog.open(db))
+}
+
+function writerOf(db: Database, entries: EntryStore) {
   const committed: number[] = []
   const writer = new Writer({
     db,
@@ -47,7 +57,7 @@ async function heldWriter(folder: string) {
       tx.record(someMutation)
       return Promise.resolve(name)
     })
-  return { db, entries, committed, writer, write }
+  return { committed, writer, write }
 }
 
 const turnOfTheLoop = () => new Promise((resolve) => setImmediate(resolve))
@@ -82,7 +92,7 @@ test('what waits together shares a batch, and nobody is answered before its sync
   await db.close()
 })
 
-test('a write that fails refuses whoever waits and whoever comes later', async () => {
+test('a write that fails refuses whoever waits, and who comes later goes on from what is on the disk', async () => {
   await using folder = await tempFolder()
   const { db, entries, committed, writer, write } = await heldWriter(folder.path)
   const waiting = [write('a'), write('b'), writer.transact(origin(), (tx) => tx.get(projectKey('a')))].map(refusalOf)
@@ -98,9 +108,16 @@ test('a write that fails refuses whoever waits and whoever comes later', async (
   await turnOfTheLoop()
   finishTurn()
   expect(await Promise.all([...waiting, slow])).toEqual(Array.from({ length: 4 }, () => 'not-available'))
-  expect(await refusalOf(write('later'))).toBe('not-available')
-  expect(entries.appends).toHaveLength(1)
+  expect([writer.isBroken, entries.appends.length]).toEqual([true, 1])
   expect(committed).toEqual([])
+
+  const later = Promise.all([write('later'), writer.transact(origin(), (tx) => tx.get(projectKey('a')))])
+  await turnOfTheLoop()
+  expect(writer.isBroken).toBe(false)
+  entries.end()
+  const [changed, read] = await later
+  expect([changed.serial, read.serial, read.result]).toEqual([0, 0, undefined])
+  expect(committed).toEqual([0])
   await writer.idle()
   await db.close()
 })
@@ -121,7 +138,7 @@ test('parallel transactions get dense serials in few batches', async () => {
   expect(storage.writeCounts.batches).toBeLessThan(20)
 })
 
-test('reads go on when the log can no longer be written', async () => {
+test('reads go on while the log cannot be written', async () => {
   await using folder = await tempFolder()
   await using storage = await openStorage(folder.path)
   await setProject(storage, 'a', 1)
@@ -131,6 +148,42 @@ test('reads go on when the log can no longer be written', async () => {
   expect(storage.head.serial).toBe(1)
   expect(await storage.reader().get(projectKey('a'))).toEqual(project(2))
   expect(await storage.reader(toSerial(0)).get(projectKey('a'))).toEqual(project(1))
+})
+
+test('what was sealed while a write was failing is not written behind it', async () => {
+  await using folder = await tempFolder()
+  const { db, entries, writer, write } = await heldWriter(folder.path)
+  const first = refusalOf(write('a'))
+  await turnOfTheLoop()
+  const second = refusalOf(write('b')) // sealed on top of the first one
+  await turnOfTheLoop()
+  entries.end(new Error('input/output error'))
+  await turnOfTheLoop()
+  const third = write('c')
+  expect([await first, await second]).toEqual(['not-available', 'not-available'])
+  await turnOfTheLoop()
+  entries.end()
+  expect((await third).serial).toBe(0)
+  expect(entries.appends.map(({ expected, entries: [entry] }) => [expected, entry?.serial])).toEqual([[-1, 0], [-1, 0]])
+  await writer.idle()
+  await db.close()
+})
+
+testOnLinux('changes go on after a write into a full disk, and all that were said to be made are there after a restart', async () => {
+  await using folder = await tempFolder()
+  {
+    await using db = await Database.open(folder.path)
+    const { writer, write } = await loggingWriter(db)
+    await write('a')
+    await fillDisk(db, folder.path)
+    expect(await Promise.all(['b', 'c', 'd'].map((name) => refusalOf(write(name))))).toEqual(['not-available', 'not-available', 'not-available'])
+    expect((await write('e')).serial).toBe(1)
+    expect(writer.isBroken).toBe(false)
+  }
+  await using db = await Database.open(folder.path)
+  const { writer } = await loggingWriter(db)
+  const { result, serial } = await writer.transact(origin(), (tx) => Promise.all(['a', 'b', 'c', 'd', 'e'].map((name) => tx.get(projectKey(name)))))
+  expect([serial, ...result.map((found) => found !== undefined)]).toEqual([1, true, false, false, false, true])
 })
 
 test('a full disk refuses changes until there is room', async () => {

@@ -83,7 +83,7 @@ promises.statfs = (async (...args: Parameters<typeof statfs>) => {
   return saysOfDisk() === 'low' ? Object.assign(found, { bavail: 0 }) : found
 }) as typeof statfs
 
-function isCallback(value: unknown): value is (error: Error) => void {
+function isCallback(value: unknown): value is (error: Error | null) => void {
   return typeof value === 'function'
 }
 
@@ -94,6 +94,22 @@ fs.writev = ((...args: Parameters<typeof writev>) => {
   instant()
   writev(...args)
 }) as typeof writev
+
+/** The same as {@link watch} of a function that calls back. */
+function watchCallback(name: 'fsync' | 'rename'): void {
+  const step = fs[name] as (...args: unknown[]) => void
+  const watched = (...args: unknown[]): void => {
+    const done: unknown = args.pop()
+    instant()
+    step(...args, (error: Error | null) => {
+      instant()
+      if (isCallback(done)) done(error)
+    })
+  }
+  Object.assign(fs, { [name]: watched })
+}
+watchCallback('fsync')
+watchCallback('rename')
 syncBuiltinESMExports()
 
 interface Batches {
