@@ -16,6 +16,12 @@ import { SIMPLE_JSON, TestUpstream, text } from '#test/support/upstream.js'
  */
 const MB = 1024 * 1024
 const CLIENTS = 50
+/** `MIRROR_FILE_MB=200 npm test -- mirror-load` downloads larger files; no less than 12. */
+const FILE_MB = Number(process.env['MIRROR_FILE_MB'] ?? 12)
+const LARGE = FILE_MB * MB
+/** Some of it, where an upstream can stop. */
+const PART = Math.floor(FILE_MB / 12) * MB
+const TIMEOUT_MS = 60_000 + FILE_MB * 1000
 const OPTIONS = ['--allow-private-upstream', '127.0.0.1']
 
 let folder: string
@@ -108,7 +114,7 @@ test('fifty clients of one cold page and file cause one request for each, in fla
   const warmUp = await offer('warm', MB, MB)
   warmUp.goOn()
   expect(await outcomes(clients(CLIENTS, warmUp))).toEqual(all('whole', CLIENTS))
-  const offered = await offer('many', 12 * MB, 4 * MB)
+  const offered = await offer('many', LARGE, 4 * PART)
   const before = measuresMemory ? memoryBytes() : 0
   const [first] = clients(1, offered)
   const early = clients(CLIENTS / 2, offered)
@@ -116,9 +122,9 @@ test('fifty clients of one cold page and file cause one request for each, in fla
   first!.leave()
   const [slow, ...quick] = early
   slow!.pause()
-  await Promise.all(quick.map((client) => client.until(3 * MB)))
+  await Promise.all(quick.map((client) => client.until(3 * PART)))
   const late = clients(CLIENTS / 2, offered)
-  await Promise.all(late.map((client) => client.until(3 * MB)))
+  await Promise.all(late.map((client) => client.until(3 * PART)))
   offered.goOn()
   expect(await outcomes([...quick, ...late])).toEqual(all('whole', CLIENTS - 1))
   if (measuresMemory) expect((memoryBytes() - before) / MB).toBeLessThan(64)
@@ -129,12 +135,12 @@ test('fifty clients of one cold page and file cause one request for each, in fla
   expect(await temporaryFiles()).toEqual([])
   expect(await outcomes(clients(1, offered))).toEqual(['whole'])
   expect(upstream.count(offered.path)).toBe(1)
-}, 60_000)
+}, TIMEOUT_MS)
 
 test('an upstream that dies in the middle of a file: everybody hears of it, nothing is kept, and the next one gets it', async () => {
-  const offered = await offer('dying', 2 * MB, MB)
+  const offered = await offer('dying', 2 * PART, PART)
   const hopeful = clients(CLIENTS, offered)
-  await Promise.all(hopeful.map((client) => client.until(MB / 2)))
+  await Promise.all(hopeful.map((client) => client.until(PART / 2)))
   await upstream.stop()
   expect(await outcomes(hopeful)).toEqual(all('broken', CLIENTS))
   expect([await temporaryFiles(), await isStored(offered)]).toEqual([[], false])
@@ -142,12 +148,12 @@ test('an upstream that dies in the middle of a file: everybody hears of it, noth
   offered.goOn()
   expect(await outcomes(clients(CLIENTS, offered))).toEqual(all('whole', CLIENTS))
   expect(upstream.count(offered.path)).toBe(2)
-}, 60_000)
+}, TIMEOUT_MS)
 
 test('a server that is killed in the middle of a file has a clean store, and gets it when it runs again', async () => {
-  const offered = await offer('killed', 2 * MB, MB)
+  const offered = await offer('killed', 2 * PART, PART)
   const hopeful = clients(CLIENTS, offered)
-  await Promise.all(hopeful.map((client) => client.until(MB / 2)))
+  await Promise.all(hopeful.map((client) => client.until(PART / 2)))
   await server.kill()
   expect(await outcomes(hopeful)).toEqual(all('broken', CLIENTS))
   const port = new URL(server.url).port
@@ -159,7 +165,7 @@ test('a server that is killed in the middle of a file has a clean store, and get
   expect(upstream.count(offered.path)).toBe(2)
   await server[Symbol.asyncDispose]()
   expect(await faultsIn(folder)).toEqual([])
-}, 60_000)
+}, TIMEOUT_MS)
 
 async function faultsIn(serverDir: string): Promise<string[]> {
   const faults: string[] = []
