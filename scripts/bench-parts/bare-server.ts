@@ -1,14 +1,15 @@
 import busboy from '@fastify/busboy'
 import { createHash } from 'node:crypto'
-import { createReadStream, readFileSync } from 'node:fs'
+import { createReadStream, createWriteStream, readFileSync } from 'node:fs'
 import { open, readFile, rename } from 'node:fs/promises'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, get, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 
 /*
  * What the server is compared with: the least that sends the same bytes and
- * headers, or takes the same form. `/file?how=` serves `file.bin`; any other
+ * headers, or takes the same form. `/file?how=` serves `file.bin`;
+ * `/relay?url=` passes on what is there, `&keeping` hashes and writes it on the way; any other
  * GET, so that it can be the very request that the server gets, is answered
  * with `reply.json` (status, headers) and `reply.bin`; POST parses a form,
  * hashes, writes, syncs and renames, and keeps no log.
@@ -26,6 +27,7 @@ let fileInMemory: Buffer | undefined
 const server = createServer((request, response) => {
   if (request.method === 'POST') void takeForm(request, response)
   else if (request.url?.startsWith('/file?') === true) void sendFile(request, response)
+  else if (request.url?.startsWith('/relay?') === true) relay(request.url, response)
   else sendReply(response)
 })
 
@@ -50,6 +52,21 @@ async function sendFile(request: IncomingMessage, response: ServerResponse): Pro
   } else {
     createReadStream(path, { highWaterMark: 256 * 1024 }).pipe(response)
   }
+}
+
+/** Writes behind what it passes on, as fast as the client takes it. */
+function relay(address: string, response: ServerResponse): void {
+  const { searchParams } = new URL(address, 'http://localhost')
+  get(searchParams.get('url') ?? '', (source) => {
+    response.writeHead(source.statusCode ?? 502, source.headers)
+    if (searchParams.has('keeping')) {
+      const hash = createHash('sha256')
+      const file = createWriteStream(join(folder, 'relayed.bin'), { highWaterMark: 1024 * 1024 })
+      source.on('data', (chunk: Buffer) => hash.update(chunk))
+      source.pipe(file)
+    }
+    source.pipe(response)
+  })
 }
 
 let uploads = 0

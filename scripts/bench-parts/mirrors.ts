@@ -2,8 +2,8 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { keys } from '#log-format/keys.js'
 import { Client, getRequest, hammer, median, once } from './load.js'
-import { type Listening, startServerUnderTest, startUpstream } from './processes.js'
-import { atLeast, atMost, type BenchOptions, type Row } from './row.js'
+import { type Listening, startBare, startServerUnderTest, startUpstream } from './processes.js'
+import { atLeast, atMost, type BenchOptions, type Row, told } from './row.js'
 import { BenchState } from './state.js'
 
 const MB = 1024 * 1024
@@ -13,6 +13,7 @@ const CONNECTIONS = 4
 interface Servers {
   readonly server: Listening
   readonly upstream: Listening
+  readonly bare: Listening
   readonly quick: boolean
 }
 
@@ -30,7 +31,8 @@ export async function benchMirrors({ folder, quick }: BenchOptions): Promise<Row
     })
   }
   await using server = await startServerUnderTest(serverDir, ['--allow-private-upstream', '127.0.0.1'])
-  const servers = { server, upstream, quick }
+  await using bare = await startBare(folder)
+  const servers = { server, upstream, bare, quick }
   return [await warmRow(servers), await coldRow(servers), ...(await fileRows(servers, hugeMb))]
 }
 
@@ -68,14 +70,18 @@ async function coldRow({ server, upstream, quick }: Servers): Promise<Row> {
   return atMost(`cold page of 3,000 files (${(size / MB).toFixed(1)} MB), more than its upstream takes`, 150, median(extra.slice(rounds >> 1)), 'ms')
 }
 
-async function fileRows({ server, upstream, quick }: Servers, hugeMb: number): Promise<Row[]> {
+async function fileRows({ server, upstream, bare, quick }: Servers, hugeMb: number): Promise<Row[]> {
   const rounds = quick ? 2 : 9
   const size = hugeMb * MB
-  const ratios: number[] = []
+  const shares: Record<'ours' | 'relayed' | 'kept', number[]> = { ours: [], relayed: [], kept: [] }
   for (let round = 0; round < rounds; round += 1) {
     const path = await fileOf(server, `huge-${round}`)
-    const direct = await download(upstream.port, `/huge/huge-${round}`, size)
-    ratios.push(direct / (await download(server.port, path, size)))
+    const source = `/huge/huge-${round}`
+    const relay = `/relay?url=http://127.0.0.1:${upstream.port}${source}`
+    const direct = await download(upstream.port, source, size)
+    shares.ours.push(direct / (await download(server.port, path, size)))
+    shares.relayed.push(direct / (await download(bare.port, relay, size)))
+    shares.kept.push(direct / (await download(bare.port, `${relay}&keeping`, size)))
   }
   const path = await fileOf(server, 'huge-many')
   const before = server.rssBytes()
@@ -84,7 +90,9 @@ async function fileRows({ server, upstream, quick }: Servers, hugeMb: number): P
   await Promise.all(Array.from({ length: 50 }, () => download(server.port, path, size)))
   clearInterval(watching)
   return [
-    atLeast(`cold file of ${hugeMb} MB: share of its upstream`, 0.7, median(ratios.slice(1))),
+    atLeast(`cold file of ${hugeMb} MB: share of its upstream`, 0.7, median(shares.ours.slice(1))),
+    told('the same of a bare relay that passes it on', median(shares.relayed.slice(1)).toFixed(2)),
+    told('the same of a bare relay that hashes and writes it as well', median(shares.kept.slice(1)).toFixed(2)),
     atMost(`memory that 50 downloads of a cold file of ${hugeMb} MB add`, 64, (most - before) / MB, 'MB'),
   ]
 }
