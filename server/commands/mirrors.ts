@@ -87,7 +87,11 @@ export async function noteUnreadable(tx: Transaction, input: ProjectRef & { read
  * upstream that told of it, out of which it can be read here. `teller` is
  * the upstream that the project names.
  */
-export function offersMetadataOf(basename: string, { url, upstream, noMetadata }: MirrorFileValue, teller: string | undefined): boolean {
+export function offersMetadataOf(
+  basename: string,
+  { url, upstream, noMetadata }: { readonly url: string; readonly upstream?: string | undefined; readonly noMetadata?: boolean },
+  teller: string | undefined,
+): boolean {
   const told = upstream ?? teller
   return noMetadata !== true && told !== undefined && /\.whl$/i.test(basename) && isAtOrigin(url, told)
 }
@@ -112,7 +116,7 @@ export async function findMirroredFile(reader: Reader, ref: FileRef): Promise<Mi
  * the upstream says nothing. Of what came together with its project, which
  * nobody watched before, the word of the upstream is all there is.
  */
-export function enteredAt({ seen, time = seen }: MirrorFileValue, project: Pick<ProjectValue, 'created'>): number {
+export function enteredAt({ seen, time = seen }: { readonly seen: number; readonly time?: number | undefined }, project: Pick<ProjectValue, 'created'>): number {
   return seen === project.created ? time : Math.max(time, seen)
 }
 

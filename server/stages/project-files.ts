@@ -1,11 +1,12 @@
 import { keys } from '#log-format/keys.js'
-import type { MirrorFileValue, ProjectValue } from '#log-format/values.js'
+import type { ProjectValue } from '#log-format/values.js'
 import type { ProjectRef } from '#server/commands/lookups.js'
 import { enteredAt, offersMetadataOf } from '#server/commands/mirrors.js'
 import type { SimpleFile } from '#server/packaging/simple-page.js'
 import { versionSortKey } from '#log-format/version.js'
 import type { Reader } from '#server/storage/reader.js'
 import { type LinkFields, readLinkFields } from './link-fields.js'
+import { type MirrorFields, readMirrorFields } from './mirror-fields.js'
 
 /** A version of one project on one index, as far as pages tell of it. */
 export interface ProjectVersion {
@@ -70,11 +71,13 @@ export async function readProjectFiles(reader: Reader, ref: ProjectRef): Promise
       last = version
     }
   }
-  for await (const { segments, value } of reader.scan(keys.mirrorFile.under(user, index, project))) {
-    if (value.gone !== undefined) continue
-    const version = versions.get(value.version) ?? { version: value.version, key: versionSortKey(value.version), yanked: undefined }
-    versions.set(version.version, version)
-    files.push([mirroredFile(segments[3] ?? '', version, value, known)])
+  for await (const batch of reader.scanBatches(keys.mirrorFile.under(user, index, project), readMirrorFields)) {
+    for (const { segments, value } of batch) {
+      if (value.isGone) continue
+      const version = versions.get(value.version) ?? { version: value.version, key: versionSortKey(value.version), yanked: undefined }
+      versions.set(version.version, version)
+      files.push([mirroredFile(segments[3] ?? '', version, value, known)])
+    }
   }
   return { files: inOrder(files), versions }
 }
@@ -100,7 +103,7 @@ export function projectFile(
   return { basename, version, versionKey: key, dir, sha256, size, time, entered: time, requiresPython, yanked, coreMetadata }
 }
 
-function mirroredFile(basename: string, { version, key }: ProjectVersion, value: MirrorFileValue, known: ProjectValue): ProjectFile {
+function mirroredFile(basename: string, { version, key }: ProjectVersion, value: MirrorFields, known: ProjectValue): ProjectFile {
   const { dir, sha256, size, time, requiresPython, yanked, provenance } = value
   const coreMetadata = value.coreMetadata ?? (offersMetadataOf(basename, value, known.upstream) ? true : undefined)
   const entered = enteredAt(value, known)

@@ -70,6 +70,8 @@ export class OpenTransaction implements Transaction {
   readonly #secrets = new Map<string, JsonValue | undefined>()
   /** Head rows that the turn has read; nobody else changes one before it is over. */
   readonly #below = new Map<string, Uint8Array | undefined>()
+  /** What the names of the range began with that was scanned last and had no key. */
+  #empty: string | undefined
   /** What the changes will need of an entry, at the least. */
   #bytes = 0
   #mutation: Mutation | undefined
@@ -121,11 +123,16 @@ export class OpenTransaction implements Transaction {
     const cursor = this.#db.cursor({ gte: keyRow(from), lt: keyRow(to) })
     try {
       let next = 0
+      let isEmpty = true
       for (;;) {
         const row = cursor.held() ?? (await cursor.peek())
         this.#assertOpen()
         const over = overlay[next]
-        if (row === undefined && over === undefined) return
+        if (row === undefined && over === undefined) {
+          if (isEmpty) this.#empty = from
+          return
+        }
+        isEmpty = false
         const name = row === undefined ? undefined : nameOfKeyRow(row[0])
         if (over !== undefined && (name === undefined || compareNames(over[0], name) <= 0)) {
           next += 1
@@ -231,6 +238,7 @@ export class OpenTransaction implements Transaction {
   #rowBelow(name: string): Uint8Array | undefined {
     const known = this.#below.get(name)
     if (known !== undefined || this.#below.has(name)) return known
+    if (this.#empty !== undefined && name.startsWith(this.#empty)) return undefined
     const pending = this.#pending.row(name)
     const row = pending === undefined ? this.#db.get(keyRow(name)) : pending.bytes
     this.#below.set(name, row)

@@ -15,6 +15,36 @@ async function headNames(storage: Awaited<ReturnType<typeof openStorage>>): Prom
   return (await collect(storage.reader().scan(projects))).map(({ segments, value }) => `${segments[2]}=${value.created}`)
 }
 
+test('a scan that finds nothing hides neither what is set afterwards nor what stood elsewhere', async () => {
+  await using folder = await tempFolder()
+  await using storage = await openStorage(folder.path)
+  await setProject(storage, 'kept', 1)
+  await storage.transact(origin(), async (tx) => {
+    expect(await collect(tx.scan(keys.project.under('alice', 'empty')))).toEqual([])
+    tx.set(projectKey('first', 'empty'), project(2))
+    expect(await tx.get(projectKey('first', 'empty'))).toEqual(project(2))
+    expect(await tx.get(projectKey('kept'))).toEqual(project(1))
+    tx.set(projectKey('kept'), project(3))
+    tx.record(someMutation)
+  })
+  // The first one is there now, though not in the database yet, when the next turn looks.
+  const writing = storage.transact(origin(), (tx) => {
+    tx.set(projectKey('second', 'empty'), project(4))
+    tx.record(someMutation)
+    return Promise.resolve()
+  })
+  const { result } = await storage.transact(origin(), async (tx) => {
+    const found = await collect(tx.scan(keys.project.under('alice', 'empty')))
+    tx.set(projectKey('second', 'empty'), project(5))
+    tx.record(someMutation)
+    return found.map(({ segments }) => segments[2])
+  })
+  await writing
+  expect(result).toEqual(['first', 'second'])
+  expect(await collect(storage.reader().formerValues(projectKey('second', 'empty')))).toEqual([project(4)])
+  expect(await collect(storage.reader().formerValues(projectKey('kept')))).toEqual([project(1)])
+})
+
 test('a transaction reads its own writes, by key and in scans', async () => {
   await using folder = await tempFolder()
   await using storage = await openStorage(folder.path)
