@@ -1,8 +1,7 @@
 import { PasswordHasher } from '#server/auth/passwords.js'
-import { readConfig } from '#server/process/config.js'
+import { hashingCosts, readConfig } from '#server/process/config.js'
 import { initialiseStorage, openStorage, reportInitialised } from '#server/process/initialise.js'
 import { runProgram } from '#server/process/program.js'
-import { hashingCosts } from '#server/process/server.js'
 
 /** `devpi-init`: makes a new server directory. Resolves to the exit code. */
 export function main(argv: readonly string[]): Promise<number> {

@@ -4,11 +4,10 @@ import { PasswordHasher } from '#server/auth/passwords.js'
 import { ROOT_USER } from '#server/auth/caller.js'
 import { createUserSecret } from '#server/auth/user-secret.js'
 import { modifyUser } from '#server/commands/users.js'
-import { readConfig } from '#server/process/config.js'
+import { hashingCosts, readConfig } from '#server/process/config.js'
 import { openStorage, requireServerDir } from '#server/process/initialise.js'
 import { readPassword } from '#server/process/password-prompt.js'
 import { runProgram } from '#server/process/program.js'
-import { hashingCosts } from '#server/process/server.js'
 
 /**
  * `devpi-passwd USER`: sets a password in a server directory that no server

@@ -1,5 +1,6 @@
 import { BlockList, isIP } from 'node:net'
 import { join } from 'node:path'
+import type { PasswordCosts } from '#server/auth/passwords.js'
 import type { SkippedIndexes } from '#server/replication/skip-indexes.js'
 import type { ProxySettings } from '#server/upstream/proxies.js'
 import { parseCommandLine } from './command-line.js'
@@ -177,4 +178,9 @@ function readConfigFile({ env, readFile }: ConfigSources, named: string | undefi
     if (text !== undefined) return parseConfigFile(text, file)
   }
   return new Map()
+}
+
+/** What hashing a password costs. */
+export function hashingCosts({ argon2 }: ServerConfig): PasswordCosts {
+  return { memoryKib: argon2.memoryCostKib, iterations: argon2.timeCost, parallelism: argon2.parallelism, concurrency: 2 }
 }

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ServerConfig } from '#server/process/config.js'
 import { openLogger } from '#server/process/logger.js'
-import { type RunningServer, startServer as start, type Surroundings } from '#server/process/server.js'
+import type { Surroundings } from '#server/process/parts.js'
+import { type RunningServer, startServer as start } from '#server/process/server.js'
 import { uploadForm, type UploadInput } from './upload-form.js'
 
 /** A real server in this process, in a temporary folder, on a free port, with cheap password hashes. */
