@@ -43,6 +43,9 @@ const WRITE_BUFFER_BYTES = 16 * 1024 * 1024
 /** Free bytes needed to write out what is in memory: a buffer of rows, and one that is just being written. A try that fails here is LevelDB's last. */
 const FLUSH_BYTES = 3 * WRITE_BUFFER_BYTES
 
+/** A key that nothing has. */
+const NO_ROW = '\u{10ffff}'
+
 /** LevelDB as ordered text keys with byte values. One process holds it. */
 export class Database implements AsyncDisposable {
   readonly #level: Level<string, Uint8Array>
@@ -174,11 +177,24 @@ export class Database implements AsyncDisposable {
   }
 
 
-  /** Has LevelDB write out its rows and begin another write-ahead file. */
+  /** Has LevelDB write out its rows and begin another write-ahead file; where that is what failed, it has to be opened again. */
   async #begunAnew(): Promise<void> {
     if ((await freeBytesOf(this.#folder)) < FLUSH_BYTES) throw new Refusal('storage-full', 'the disk of the server is full; nothing was changed, try again when there is room')
-    await this.flush()
+    if (this.#level.status === 'open') await this.flush()
+    if (!(await this.#takesWrites())) {
+      await this.#level.close() // reads that are under way fail
+      await this.#level.open()
+    }
     this.#isTorn = false
+  }
+
+  async #takesWrites(): Promise<boolean> {
+    try {
+      await this.#level.del(NO_ROW)
+      return true
+    } catch {
+      return false
+    }
   }
 
   #iterator(range: RowRange): LevelIterator {

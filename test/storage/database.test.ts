@@ -1,7 +1,7 @@
 import { rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Database, type RowOperation } from '#server/storage/database.js'
-import { fillDisk, FULL, testOnLinux } from './full-disk.js'
+import { fillDisk, fillDiskBelow, FULL, testOnLinux } from './full-disk.js'
 import { tempFolder } from './temp-storage.js'
 
 function put(key: string): RowOperation {
@@ -35,6 +35,21 @@ testOnLinux('of many writes at a time on a full disk those are there after a res
   }
   await using again = await Database.open(folder.path)
   expect([...written, 'last'].filter((key) => key !== 'key0' && again.get(key) === undefined)).toEqual([])
+})
+
+testOnLinux('writes go on after LevelDB had no room for its rows, and gave up writing', async () => {
+  await using folder = await tempFolder()
+  {
+    await using db = await Database.open(folder.path)
+    await db.write([put('before')], { sync: true })
+    await fillDiskBelow(db, folder.path)
+    await expect(db.write([put('failed')], { sync: true })).rejects.toThrow()
+    await db.write([put('behind')], { sync: true })
+    expect(['before', 'failed', 'behind'].map((key) => db.get(key) !== undefined)).toEqual([true, false, true])
+    expect(await db.first({ gte: 'a', lt: 'z' })).toEqual(['before', Buffer.from('before')])
+  }
+  await using again = await Database.open(folder.path)
+  expect(['before', 'failed', 'behind'].map((key) => again.get(key) !== undefined)).toEqual([true, false, true])
 })
 
 testOnLinux('an open without room says so, and goes on when there is some', async () => {

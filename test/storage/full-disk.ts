@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { readdir, symlink } from 'node:fs/promises'
+import { readdir, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database } from '#server/storage/database.js'
 
@@ -12,4 +12,13 @@ export async function fillDisk(db: Database, folder: string): Promise<void> {
   const newest = Math.max(...(await readdir(folder)).map((name) => Number(/\d+/.exec(name)?.[0] ?? 0)))
   await symlink(FULL, join(folder, `${String(newest + 1).padStart(6, '0')}.log`))
   await db.flush()
+}
+
+/** Has the database write out its rows into a full disk, after which LevelDB refuses all writes; the next files are in the folder again. */
+export async function fillDiskBelow(db: Database, folder: string): Promise<void> {
+  const newest = Math.max(...(await readdir(folder)).map((name) => Number(/\d+/.exec(name)?.[0] ?? 0)))
+  const ahead = Array.from({ length: 4 }, (_, at) => join(folder, `${String(newest + 1 + at).padStart(6, '0')}.ldb`))
+  for (const path of ahead) await symlink(FULL, path)
+  await db.flush()
+  for (const path of ahead) await rm(path, { force: true })
 }

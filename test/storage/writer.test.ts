@@ -6,7 +6,7 @@ import { Database } from '#server/storage/database.js'
 import type { Append, EntryStore, StoredEntry } from '#server/storage/entry-store.js'
 import { openVault } from '#server/storage/vault.js'
 import { Writer } from '#server/storage/writer.js'
-import { fillDisk, testOnLinux } from './full-disk.js'
+import { fillDisk, fillDiskBelow, testOnLinux } from './full-disk.js'
 import { openStorage, origin, project, projectKey, refusalOf, setProject, someMutation, tempFolder } from './temp-storage.js'
 
 /** An entry store that finishes an append only when told how. */
@@ -169,13 +169,16 @@ test('what was sealed while a write was failing is not written behind it', async
   await db.close()
 })
 
-testOnLinux('changes go on after a write into a full disk, and all that were said to be made are there after a restart', async () => {
+testOnLinux.each([
+  ['ahead', fillDisk],
+  ['rows out', fillDiskBelow],
+])('changes go on after there was no room to write %s, and all that were said to be made are there after a restart', async (_, fill) => {
   await using folder = await tempFolder()
   {
     await using db = await Database.open(folder.path)
     const { writer, write } = await loggingWriter(db)
     await write('a')
-    await fillDisk(db, folder.path)
+    await fill(db, folder.path)
     expect(await Promise.all(['b', 'c', 'd'].map((name) => refusalOf(write(name))))).toEqual(['not-available', 'not-available', 'not-available'])
     expect((await write('e')).serial).toBe(1)
     expect(writer.isBroken).toBe(false)
