@@ -185,6 +185,7 @@ describe('yanking (PEP 592)', () => {
     ['nothing said', '{}', 'nina', 400],
     ['a number', '{"yanked": 1}', 'nina', 400],
     ['something else', '{"yanked": true, "size": 1}', 'nina', 400],
+    ['a reason that is an essay', JSON.stringify({ yanked: 'x'.repeat(1001) }), 'nina', 400],
     ['somebody else', '{"yanked": true}', 'bob', 403],
   ])('%s is refused', async (_, body, user, status) => {
     const path = await published('unyanked')

@@ -9,7 +9,7 @@ export const yank: Pick<Operation, 'method' | 'asks' | 'changes' | 'body' | 'rep
   method: 'PATCH',
   asks: ['yank'],
   changes: true,
-  body: json(object({ yanked: { ...YANKED, description: '`true`, a reason, or `false` to take it back.' } }), { yanked: 'does not greet' }),
+  body: json(object({ yanked: { ...YANKED, description: '`true`, a reason of up to 1,000 characters, or `false` to take it back.' } }), { yanked: 'does not greet' }),
   replies: [message('Yanked, or no longer yanked.')],
 }
 
