@@ -44,14 +44,18 @@ export async function changeMirrorProject(tx: Transaction, mirror: AskedMirror, 
   tx.set(keys.project({ user, index, project }), value)
   const said: { readonly added: string[]; readonly removed: string[]; readonly changed: string[] } = { added: [], removed: [], changed: [] }
   const disagreements: Disagreement[] = []
+  const paths = Array.from(set, ([basename, { value }]) => keys.mirrorPath({ user, index, basename, ...splitDir(value.dir) }))
+  const looking = tx.prefetch(paths)
+  looking.catch(() => undefined) // thrown below, unless something else is before
   for (const [basename, { value, before }] of set) {
     if (before !== undefined && before.dir !== value.dir) tx.delete(keys.mirrorPath({ user, index, basename, ...splitDir(before.dir) }))
     tx.set(keys.mirrorFile({ user, index, project, basename }), value)
-    tx.set(keys.mirrorPath({ user, index, basename, ...splitDir(value.dir) }), { project })
     said[value.gone !== undefined && before?.gone === undefined ? 'removed' : before === undefined ? 'added' : 'changed'].push(basename)
     const stated = value.otherDigests?.[upstream]
     if (stated !== undefined && stated !== before?.otherDigests?.[upstream]) disagreements.push({ basename, sha256: value.sha256 ?? '', upstream, stated })
   }
+  await looking
+  for (const path of paths) tx.set(path, { project })
   const { changed, ...names } = said
   const disagreed = disagreements.map(({ basename }) => basename)
   tx.record({ kind: 'mirror-project-changed', user, index, project, ...names, ...(changed.length > 0 && { changed }), ...(disagreed.length > 0 && { disagreed }) })

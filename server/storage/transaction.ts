@@ -30,6 +30,8 @@ export interface Transaction extends Reader {
   readonly time: number
   readonly secrets: VaultChanges
   set<V>(key: Key<V>, value: V): void
+  /** Looks at many keys that are about to be set, in one go and beside the main thread. */
+  prefetch(keys: readonly Key<unknown>[]): Promise<void>
   delete(key: Key<unknown>): void
   /** Says what was asked for. A transaction has one mutation; without any change it leaves no entry. */
   record(mutation: Mutation): void
@@ -47,8 +49,8 @@ export interface Recorded {
   readonly mutation: Mutation
   readonly changes: readonly Change[]
   readonly secrets: ReadonlyMap<string, JsonValue | undefined>
-  /** Head rows of the changed keys before, by key name; undefined where there was none. */
-  readonly rowsBefore: ReadonlyMap<string, Uint8Array | undefined>
+  /** The head row that a changed key had, by its name; undefined where there was none. */
+  readonly rowBefore: (name: string) => Uint8Array | undefined
 }
 
 interface BufferedChange {
@@ -167,12 +169,19 @@ export class OpenTransaction implements Transaction {
     const name = keyName(key.family, key.segments)
     const bytes = packValue(value)
     // The log holds JSON values; every catalogued value type is one.
-    this.#buffer(name, { path: key.path, bytes, value: value as JsonValue })
+    this.#buffer(name, key.path, bytes, value as JsonValue)
+  }
+
+  async prefetch(keys: readonly Key<unknown>[]): Promise<void> {
+    this.#assertOpen()
+    const names = keys.map(({ family, segments }) => keyName(family, segments)).filter((name) => this.#pending.row(name) === undefined)
+    const rows = await this.#db.getMany(names.map(keyRow))
+    for (const [at, name] of names.entries()) this.#below.set(name, rows[at])
   }
 
   delete(key: Key<unknown>): void {
     this.#assertOpen()
-    this.#buffer(keyName(key.family, key.segments), { path: key.path, bytes: undefined, value: undefined })
+    this.#buffer(keyName(key.family, key.segments), key.path, undefined, undefined)
   }
 
   record(mutation: Mutation): void {
@@ -189,21 +198,17 @@ export class OpenTransaction implements Transaction {
   /** Ends the turn: what is to be sealed, or undefined when nothing changed. */
   finish(): Recorded | undefined {
     this.end()
-    const changes = [...this.#changes.values()].map(({ path, value }) => ({ path, value }))
+    const changes = [...this.#changes.values()] // a path and a value each
     if (changes.length === 0 && this.#secrets.size === 0) return undefined
     if (this.#mutation === undefined) throw new Error('a transaction changed keys and recorded no mutation')
-    const rowsBefore = new Map(Array.from(this.#changes, ([name, { before }]) => [name, before] as const))
-    return { mutation: this.#mutation, changes, secrets: this.#secrets, rowsBefore }
+    return { mutation: this.#mutation, changes, secrets: this.#secrets, rowBefore: (name) => this.#changes.get(name)?.before }
   }
 
   /** A value equal to the one below it is no change. */
-  #buffer(name: string, wanted: Omit<BufferedChange, 'before'>): void {
-    const below = this.#rowBelow(name)
-    const change = { ...wanted, before: below }
-    const same =
-      below === undefined || change.bytes === undefined
-        ? below === change.bytes
-        : Buffer.compare(valueBytesOf(below, this.#entryAt), change.bytes) === 0
+  #buffer(name: string, path: string, bytes: Uint8Array | undefined, value: JsonValue | undefined): void {
+    const before = this.#rowBelow(name)
+    const change: BufferedChange = { path, before, bytes, value }
+    const same = before === undefined || bytes === undefined ? before === bytes : Buffer.compare(valueBytesOf(before, this.#entryAt), bytes) === 0
     this.#bytes -= sizeOf(this.#changes.get(name))
     this.#changes.delete(name) // a key set again moves to the end: the order of changes is that of the last sets
     if (same) return

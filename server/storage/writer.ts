@@ -7,10 +7,11 @@ import { scanMsgpack } from '#log-format/msgpack-scan.js'
 import { nextSerial, type Serial } from '#log-format/serial.js'
 import type { Database, RowOperation } from './database.js'
 import type { EntryStore, StoredEntry } from './entry-store.js'
-import { Fold, type FoldedRows, type HeadRows, locateChanges, type TouchedKey } from './fold.js'
+import { Fold, type FoldedRows, locateChanges, type TouchedKey } from './fold.js'
+import type { EntryAt } from './head-row.js'
 import { PendingRows } from './pending-rows.js'
 import type { Projection } from './projection.js'
-import { entryRow, keyRow } from './rows.js'
+import { entryRow } from './rows.js'
 import { changeTooLarge, OpenTransaction, type Recorded, type Transaction } from './transaction.js'
 import { secretOperation, type Vault } from './vault.js'
 import { secretsChanged } from './vault-changes.js'
@@ -83,7 +84,7 @@ export class Writer {
   readonly #turns: Turn[] = []
   readonly #pending: PendingRows
   readonly #fold: Fold
-  readonly #head: HeadRows
+  readonly #entryAt: EntryAt
   /** The head after everything sealed. */
   #sealed: ChainHead
   #open: Batch | undefined
@@ -98,11 +99,7 @@ export class Writer {
     this.counts = options.counts ?? { batches: 0, entries: 0, bytes: 0 }
     this.#pending = new PendingRows()
     this.#fold = new Fold(options.projections)
-    const { db } = options
-    this.#head = {
-      row: (name) => (this.#pending.row(name) ?? { bytes: db.get(keyRow(name)) }).bytes,
-      entryAt: (serial) => this.#pending.entryAt(serial) ?? db.get(entryRow(serial)),
-    }
+    this.#entryAt = (serial) => this.#pending.entryAt(serial) ?? options.db.get(entryRow(serial))
   }
 
   transact<T>(origin: Origin, turn: (tx: Transaction) => Promise<T>): Promise<Committed<T>> {
@@ -190,7 +187,7 @@ export class Writer {
     }
   }
 
-  #seal(origin: Origin, { mutation, changes, secrets, rowsBefore }: Recorded): void {
+  #seal(origin: Origin, { mutation, changes, secrets, rowBefore }: Recorded): void {
     const parent = this.#sealed
     const entry: Entry = {
       ...origin,
@@ -208,8 +205,7 @@ export class Writer {
 
     const located = locateChanges(sliceEntry(bytes))
     const folded: FoldedRows = { operations: [], rows: new Map() }
-    const head = { ...this.#head, row: (name: string) => (rowsBefore.has(name) ? rowsBefore.get(name) : this.#head.row(name)) } // the turn has read them
-    this.#fold.entry(located, head, folded)
+    this.#fold.entry(located, { row: rowBefore, entryAt: this.#entryAt }, folded)
     const batch = (this.#open ??= {
       entries: [],
       operations: [],
