@@ -4,7 +4,7 @@ import type { LinkLogEntry, LinkValue, MetadataValue, MirrorFileValue } from '#l
 import { versionIdentity } from '#log-format/version.js'
 import type { Reader } from '#server/storage/reader.js'
 import type { Transaction } from '#server/storage/transaction.js'
-import { filePath, indexName, splitDir, type VersionRef } from './lookups.js'
+import { filePath, indexName, type IndexRef, splitDir, type VersionRef } from './lookups.js'
 import { type AskedMirror, enteredAt, isSameMirror, type MirroredFile } from './mirrors.js'
 import { type PushedRow, type PushRelease, requireTarget } from './pushes.js'
 import { authorizeRead } from './read-rights.js'
@@ -12,9 +12,19 @@ import { checkPlacement, dirOf, ensureVersion, findRelease, linkOrder, mergeVers
 import { requireShown } from './shown-files.js'
 import { releaseOf, type StoredBlob } from './uploads.js'
 
-/** What is pushed from a mirror, which has neither test reports nor documentation. */
-export interface PushMirrored extends PushRelease {
+/** A release of a mirror, which has neither test reports nor documentation. */
+export interface MirroredRelease extends Omit<PushRelease, 'target'> {
   readonly mirror: AskedMirror
+}
+
+/** What is pushed from a mirror to an index. */
+export interface PushMirrored extends MirroredRelease {
+  readonly target: IndexRef
+}
+
+/** A release whose files were fetched. */
+export interface FetchedRelease extends MirroredRelease {
+  readonly files: readonly FetchedFile[]
 }
 
 /** A file of a mirror whose bytes lie in the store. */
@@ -28,12 +38,10 @@ export interface FetchedFile extends MirroredFile {
 
 /**
  * The files that a push from a mirror takes along, by name, before their bytes
- * are asked for; undefined where it knows of none. Refuses what
- * {@link pushMirroredRelease} would refuse as things stand, so that nothing is
- * fetched for nothing.
+ * are asked for; undefined where it knows of none. Refuses `forbidden` what a
+ * policy hides at the moment `now`, and `not-found` documentation.
  */
-export async function selectMirroredFiles(reader: Reader, input: PushMirrored, now: number): Promise<readonly MirroredFile[] | undefined> {
-  const index = await requireTarget(reader, input)
+export async function selectMirroredFiles(reader: Reader, input: MirroredRelease, now: number): Promise<readonly MirroredFile[] | undefined> {
   const { user, index: mirror, project } = input
   const identity = versionIdentity(input.version)
   const files: MirroredFile[] = []
@@ -44,13 +52,19 @@ export async function selectMirroredFiles(reader: Reader, input: PushMirrored, n
   const [first] = files
   if (first === undefined) return undefined
   if (input.docs === 'only') throw new Refusal('not-found', `no release/files found for ${project} ${first.value.version}`)
-  const target = await findRelease(reader, targetOf(input, first))
-  for (const { basename, project: of, value } of files) {
-    await requireShownFile(reader, input, { project: of, basename, value }, now)
-    const before = await reader.get(keys.link({ ...target, basename }))
-    if (value.sha256 !== undefined) checkPlacement(index, before, { basename, sha256: value.sha256 })
-  }
+  for (const file of files) await requireShownFile(reader, input, file, now)
   return files
+}
+
+/** Refuses what {@link pushMirroredRelease} would refuse as things stand, so that nothing is fetched for nothing. */
+export async function requireRoom(reader: Reader, input: PushMirrored, files: readonly MirroredFile[]): Promise<void> {
+  const index = await requireTarget(reader, input)
+  for (const file of files) {
+    const { basename, value: { sha256 } } = file
+    const target = await findRelease(reader, targetOf(input, file))
+    const before = await reader.get(keys.link({ ...target, basename }))
+    if (sha256 !== undefined) checkPlacement(index, before, { basename, sha256 })
+  }
 }
 
 /**
@@ -60,11 +74,11 @@ export async function selectMirroredFiles(reader: Reader, input: PushMirrored, n
  */
 export async function pushMirroredRelease(
   tx: Transaction,
-  input: PushMirrored & { readonly files: readonly FetchedFile[]; readonly metadata: MetadataValue },
+  input: PushMirrored & FetchedRelease & { readonly metadata: MetadataValue },
 ): Promise<readonly PushedRow[]> {
   const [first] = input.files
   if (first === undefined) throw new Error('a push without files')
-  await requireUnchanged(tx, input)
+  await requireUnchanged(tx, input, tx.time)
   const index = await requireTarget(tx, input)
   const source = targetOf({ ...input, target: input }, first)
   const target = await findRelease(tx, targetOf(input, first))
@@ -87,23 +101,23 @@ export async function pushMirroredRelease(
   return rows
 }
 
-/** The same upstream, which still has the same files, which the caller may still read. */
-async function requireUnchanged(tx: Transaction, input: PushMirrored & { readonly files: readonly FetchedFile[] }): Promise<void> {
+/** Refuses what is not so any more: the same upstream, which still has the same files, which the caller may still read, and which no policy hides at the moment `time`. */
+export async function requireUnchanged(reader: Reader, input: FetchedRelease, time: number): Promise<void> {
   const { user, index, mirror } = input
-  const now = await tx.get(keys.index(mirror))
+  const now = await reader.get(keys.index(mirror))
   if (now === undefined || !isSameMirror(now, mirror.value)) throw new Refusal('conflict', `${indexName(mirror)} became the mirror of something else while the files were fetched`)
-  await authorizeRead(tx, tx, { user, index, value: now }, input.caller)
+  await authorizeRead(reader, reader, { user, index, value: now }, input.caller)
   for (const file of input.files) {
-    const value = await tx.get(keys.mirrorFile(file))
+    const value = await reader.get(keys.mirrorFile(file))
     if (value === undefined || value.gone !== undefined || value.sha256 !== file.content.sha256) {
       throw new Refusal('conflict', `the upstream of ${indexName(mirror)} replaced or removed ${file.basename} while it was fetched; push again`)
     }
-    await requireShownFile(tx, input, file, tx.time)
+    await requireShownFile(reader, input, file, time)
   }
 }
 
 /** Refuses `forbidden` what the policy of the mirror hides. */
-async function requireShownFile(reader: Reader, { user, index, project }: PushMirrored, file: { readonly project: string; readonly basename: string; readonly value: MirrorFileValue }, now: number): Promise<void> {
+async function requireShownFile(reader: Reader, { user, index, project }: MirroredRelease, file: { readonly project: string; readonly basename: string; readonly value: MirrorFileValue }, now: number): Promise<void> {
   const settings = (await reader.get(keys.index({ user, index }))) ?? {}
   const known = await reader.get(keys.project({ user, index, project }))
   const entered = enteredAt(file.value, known ?? { created: -Infinity })

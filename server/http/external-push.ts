@@ -1,15 +1,19 @@
 import type { Response } from 'express'
 import { Refusal } from '#log-format/api/refusal.js'
 import { keys } from '#log-format/keys.js'
-import type { LinkValue, MetadataValue } from '#log-format/values.js'
-import type { Caller } from '#server/auth/caller.js'
+import type { MetadataValue } from '#log-format/values.js'
 import { filePath, splitDir, type VersionRef } from '#server/commands/lookups.js'
-import { type PushedRow, selectRelease } from '#server/commands/pushes.js'
+import type { AskedMirror } from '#server/commands/mirrors.js'
+import { type PushedRow, type PushRelease, selectRelease } from '#server/commands/pushes.js'
 import { authorize } from '#server/commands/rights.js'
+import type { StoredBlob } from '#server/commands/uploads.js'
 import { parseFilename } from '#server/packaging/filename.js'
+import type { Reader } from '#server/storage/reader.js'
 import { type FormFile, postForm, type PostReply } from '#server/upstream/form-post.js'
 import type { Deps } from './deps.js'
+import { HeldBlobs } from './held-blobs.js'
 import type { JsonObject } from './json-body.js'
+import { fetchRelease, metadataOf } from './mirror-push.js'
 import { RequestAborted } from './request-body.js'
 import { sendResult } from './respond.js'
 
@@ -34,22 +38,41 @@ export function externalTargetOf(body: JsonObject): ExternalTarget {
   return { url, username, password, registerProject }
 }
 
-interface ExternalPush extends VersionRef {
-  readonly caller: Caller
-  readonly docs: 'with' | 'without' | 'only'
+interface ExternalPush extends Omit<PushRelease, 'target'> {
   readonly target: ExternalTarget
+  /** Where the index is one. */
+  readonly mirror: AskedMirror | undefined
+}
+
+/** What is sent of a release. */
+interface SentRelease {
+  readonly source: VersionRef
+  readonly metadata: MetadataValue
+  readonly files: readonly SentFile[]
+  readonly docs: readonly StoredBlob[]
+}
+
+interface SentFile {
+  readonly basename: string
+  /** As the rows name it. */
+  readonly path: string
+  readonly content: StoredBlob
+  readonly metadata: MetadataValue
 }
 
 /**
  * Sends a release to another server as upload tools do, file by file, and
  * answers with a row for each: what was sent stays sent. Nothing changes here.
- * 200 when all of it was taken, else 502.
+ * 200 when all of it was taken, else 502. The files of a mirror are all here
+ * before the first of them is sent: refuses `upstream-failed` where one cannot be had.
  */
 export async function pushToServer(deps: Deps, response: Response, push: ExternalPush): Promise<void> {
   const reader = deps.storage.reader()
   await authorize(reader, push.caller, 'push-elsewhere', { user: push.user, indexName: push.index })
-  const { source, links } = await selectRelease(reader, { ...push, now: deps.now() })
-  const metadata = (await reader.get(keys.metadata(source))) ?? {}
+  deps.targetHosts.check(push.target.url)
+  using held = new HeldBlobs()
+  const { mirror } = push
+  const { source, metadata, files, docs } = mirror === undefined ? await ownRelease(reader, push, deps.now()) : await mirroredRelease(deps, response, { release: { ...push, mirror }, held })
   response.setTimeout(0) // nothing comes here while another server takes its time
   const gone = new AbortController()
   response.once('close', () => {
@@ -59,11 +82,38 @@ export async function pushToServer(deps: Deps, response: Response, push: Externa
 
   const sender = new Sender(deps, push.target, gone.signal)
   if (push.target.registerProject) await sender.register(source, metadata)
-  for (const { ref, link } of links.filter(({ link: { rel } }) => rel === 'releasefile')) {
-    await sender.upload(filePath({ ...ref, ...splitDir(link.dir) }), source, metadata, ref.basename, link)
-  }
-  for (const { link } of links.filter(({ link: { rel } }) => rel === 'doczip')) await sender.docs(source, metadata, link)
-  sendResult(response, { type: 'actionlog', result: sender.rows, serial: reader.serial, status: sender.failed ? 502 : 200 })
+  for (const file of files) await sender.upload(file, source)
+  for (const content of docs) await sender.docs(source, metadata, content)
+  sendResult(response, { type: 'actionlog', result: sender.rows, serial: deps.storage.head.serial, status: sender.failed ? 502 : 200 })
+}
+
+async function ownRelease(reader: Reader, push: ExternalPush, now: number): Promise<SentRelease> {
+  const { source, links } = await selectRelease(reader, { ...push, now })
+  const metadata = (await reader.get(keys.metadata(source))) ?? {}
+  const files = links.flatMap(({ ref, link }) =>
+    link.rel === 'releasefile' ? [{ basename: ref.basename, path: filePath({ ...ref, ...splitDir(link.dir) }), content: link, metadata }] : [],
+  )
+  return { source, metadata, files, docs: links.flatMap(({ link }) => (link.rel === 'doczip' ? [link] : [])) }
+}
+
+/** Each file says of itself what is in it; one in which nothing can be read, what another one says. */
+async function mirroredRelease(deps: Deps, response: Response, input: Parameters<typeof fetchRelease>[2]): Promise<SentRelease> {
+  const fetched = await fetchRelease(deps, response, input)
+  const [first] = fetched
+  if (first === undefined) throw new Error('a push without files')
+  const { project, value: { version } } = first.file
+  const common = metadataOf(fetched)
+  const files = fetched.map(({ file, metadata }) => {
+    const { requiresPython = file.value.requiresPython } = file
+    const said = Object.keys(metadata).length > 0 ? metadata : common
+    return {
+      basename: file.basename,
+      path: filePath({ ...file, ...splitDir(file.value.dir) }),
+      content: file.content,
+      metadata: { name: project, version, ...said, ...(requiresPython !== undefined && { requires_python: requiresPython }) },
+    }
+  })
+  return { source: { ...input.release, project, version }, metadata: { name: project, version, ...common }, files, docs: [] }
 }
 
 /** Sends one form after the other and keeps the rows; after one that nobody answered it sends no more. */
@@ -88,21 +138,21 @@ class Sender {
     this.#note([status, 'register', source.project, source.version], [200, 201, 410].includes(status))
   }
 
-  async upload(path: string, source: VersionRef, metadata: MetadataValue, basename: string, link: LinkValue): Promise<void> {
+  async upload({ path, basename, content, metadata }: SentFile, source: VersionRef): Promise<void> {
     const parsed = parseFilename(basename, source.project)
     const fields = {
       ':action': 'file_upload',
       filetype: parsed?.kind ?? 'sdist',
       pyversion: parsed?.pythonVersion ?? 'source',
-      sha256_digest: link.sha256,
+      sha256_digest: content.sha256,
     }
-    const { status, text } = await this.#post(fields, metadata, this.#file(basename, link))
+    const { status, text } = await this.#post(fields, metadata, this.#file(basename, content))
     const done = status === 200 || status === 201
     this.#note([status, 'upload', path, done ? '' : text], done)
   }
 
-  async docs(source: VersionRef, metadata: MetadataValue, link: LinkValue): Promise<void> {
-    const { status } = await this.#post({ ':action': 'doc_upload' }, metadata, this.#file(`${source.project}.zip`, link))
+  async docs(source: VersionRef, metadata: MetadataValue, content: StoredBlob): Promise<void> {
+    const { status } = await this.#post({ ':action': 'doc_upload' }, metadata, this.#file(`${source.project}.zip`, content))
     this.#note([status, 'docfile', source.project], status === 200 || status === 201)
   }
 
@@ -132,7 +182,7 @@ class Sender {
     }
   }
 
-  #file(filename: string, { sha256, size }: LinkValue): FormFile {
+  #file(filename: string, { sha256, size }: StoredBlob): FormFile {
     return { field: 'content', filename, size, bytes: () => this.#bytesOf(sha256) }
   }
 

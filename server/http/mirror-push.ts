@@ -5,7 +5,7 @@ import type { Origin } from '#log-format/entry.js'
 import type { MetadataValue } from '#log-format/values.js'
 import { versionIdentity } from '#log-format/version.js'
 import { indexName } from '#server/commands/lookups.js'
-import { type FetchedFile, pushMirroredRelease, type PushMirrored, selectMirroredFiles } from '#server/commands/mirror-pushes.js'
+import { type FetchedFile, type MirroredRelease, pushMirroredRelease, type PushMirrored, requireRoom, requireUnchanged, selectMirroredFiles } from '#server/commands/mirror-pushes.js'
 import type { MirroredFile } from '#server/commands/mirrors.js'
 import { requireTarget } from '#server/commands/pushes.js'
 import { agreeOnIdentity, metadataFromCore } from '#server/packaging/core-metadata.js'
@@ -24,30 +24,64 @@ import { sendResult } from './respond.js'
  */
 export async function pushFromMirror(deps: Deps, response: Response, { push, origin }: { readonly push: PushMirrored; readonly origin: Origin }): Promise<void> {
   await requireTarget(deps.storage.reader(), push)
-  const asked = await deps.mirrors.ensure(push.mirror, push.project)
-  const files = await selectMirroredFiles(deps.storage.reader(), push, deps.now())
-  if (files === undefined) {
-    if (asked.kind === 'failed') throw asked.refusal
-    throw new Refusal('invalid', `there are no files for ${push.project} ${push.version} on stage ${indexName(push)}`)
-  }
-  response.setTimeout(0) // nothing goes out while the upstream takes its time
+  const files = await findFiles(deps, push)
+  await requireRoom(deps.storage.reader(), push, files)
   using held = new HeldBlobs()
-  const fetched: FetchedFile[] = []
-  let metadata: MetadataValue = {}
-  for (const file of files) {
-    if (response.closed) throw new RequestAborted()
-    const found = await fetchFile(deps, push, file, held)
-    fetched.push(found.file)
-    if (Object.keys(metadata).length === 0) metadata = found.metadata
-  }
-  const input = { ...push, files: fetched, metadata }
+  const fetched = await fetchFiles(deps, response, { release: push, files, held })
+  const input = { ...push, files: fetched.map(({ file }) => file), metadata: metadataOf(fetched) }
   const { result, serial } = await deps.storage.transact({ ...origin, time: deps.now() }, (tx) => pushMirroredRelease(tx, input))
   sendResult(response, { type: 'actionlog', result, serial })
 }
 
-async function fetchFile(deps: Deps, push: PushMirrored, file: MirroredFile, held: HeldBlobs): Promise<{ readonly file: FetchedFile; readonly metadata: MetadataValue }> {
+/** A file that was fetched, with what it says of itself. */
+export interface ReadFile {
+  readonly file: FetchedFile
+  readonly metadata: MetadataValue
+}
+
+/**
+ * The files of a release of a mirror, those of them fetched that are not
+ * stored, and all of them held. Refuses as {@link pushFromMirror} does, also
+ * what is no more as it was when the files were fetched.
+ */
+export async function fetchRelease(deps: Deps, response: Response, { release, held }: { readonly release: MirroredRelease; readonly held: HeldBlobs }): Promise<readonly ReadFile[]> {
+  const fetched = await fetchFiles(deps, response, { release, files: await findFiles(deps, release), held })
+  await requireUnchanged(deps.storage.reader(), { ...release, files: fetched.map(({ file }) => file) }, deps.now())
+  return fetched
+}
+
+/** What is known of the release: the first of its files that says something of itself speaks for all. */
+export function metadataOf(files: readonly ReadFile[]): MetadataValue {
+  return files.find(({ metadata }) => Object.keys(metadata).length > 0)?.metadata ?? {}
+}
+
+async function findFiles(deps: Deps, release: MirroredRelease): Promise<readonly MirroredFile[]> {
+  const asked = await deps.mirrors.ensure(release.mirror, release.project)
+  const files = await selectMirroredFiles(deps.storage.reader(), release, deps.now())
+  if (files !== undefined) return files
+  if (asked.kind === 'failed') throw asked.refusal
+  throw new Refusal('invalid', `there are no files for ${release.project} ${release.version} on stage ${indexName(release)}`)
+}
+
+interface Fetching {
+  readonly release: MirroredRelease
+  readonly files: readonly MirroredFile[]
+  readonly held: HeldBlobs
+}
+
+async function fetchFiles(deps: Deps, response: Response, { release, files, held }: Fetching): Promise<readonly ReadFile[]> {
+  response.setTimeout(0) // nothing goes out while the upstream takes its time
+  const fetched: ReadFile[] = []
+  for (const file of files) {
+    if (response.closed) throw new RequestAborted()
+    fetched.push(await fetchFile(deps, release, file, held))
+  }
+  return fetched
+}
+
+async function fetchFile(deps: Deps, { mirror }: MirroredRelease, file: MirroredFile, held: HeldBlobs): Promise<ReadFile> {
   const { basename, project, value } = file
-  const blob = await holdMirroredFile(deps, { mirror: push.mirror, basename, project, dir: value.dir, content: value }).catch((error: unknown) => refuseFile(basename, error))
+  const blob = await holdMirroredFile(deps, { mirror, basename, project, dir: value.dir, content: value }).catch((error: unknown) => refuseFile(basename, error))
   held.add(blob)
   const content = { sha256: blob.sha256, size: blob.size }
   const archived = await lookInto(deps, content.sha256, file)

@@ -1,10 +1,7 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { readForm } from '#server/http/read-form.js'
 import { isPublicAddress } from '#server/upstream/target-hosts.js'
 import { sdist, wheel } from '#test/support/archives.js'
-import { MemoryBlobs } from '#test/support/memory-blobs.js'
 import { startServer, type TestServer, type TestUser } from '#test/support/server.js'
+import { StandIn } from './stand-in.js'
 
 const PASSWORD = 'a very secret word'
 const FILES = [sdist('demo', '1.0'), wheel('demo', '1.0', { padding: 300_000 })]
@@ -46,51 +43,6 @@ test('a release goes to a second server, byte for byte', async () => {
   const hashes = (found: typeof here): string[] => found.result['+links'].map(({ hash_spec: hash }) => hash).sort()
   expect(hashes(there)).toEqual(hashes(here))
 })
-
-interface Seen {
-  readonly authorization: string | undefined
-  readonly fields: Readonly<Record<string, string>>
-  readonly file: string | undefined
-}
-
-/** Stands for the public index: takes forms and answers as it is told. */
-class StandIn implements AsyncDisposable {
-  readonly seen: Seen[] = []
-  readonly #server: Server
-  #answers: (readonly [status: number, text: string])[]
-
-  constructor(answers: (readonly [status: number, text: string])[]) {
-    this.#answers = answers
-    this.#server = createServer((request, response) => {
-      void this.#take(request).then(() => {
-        const [status, text] = this.#answers.shift() ?? [200, '']
-        if (status === -1) return void request.socket.destroy()
-        response.writeHead(status, status === 302 ? { Location: 'http://127.0.0.1:9/' } : {}).end(text)
-      })
-    })
-  }
-
-  async start(): Promise<string> {
-    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve))
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/legacy/`
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.close()
-    this.#server.closeAllConnections()
-    return Promise.resolve()
-  }
-
-  async #take(request: IncomingMessage): Promise<void> {
-    const blobs = new MemoryBlobs()
-    const form = await readForm(request, {
-      maxBodyBytes: 10_000_000, maxFields: 100, maxFieldBytes: 100_000, maxTotalFieldBytes: 100_000, idleTimeoutMs: 10_000,
-      onFile: ({ stream }) => blobs.receive(stream, { maxBytes: 10_000_000 }),
-    })
-    this.seen.push({ authorization: request.headers.authorization, fields: Object.fromEntries(form.fields), file: form.file?.content.sha256 })
-    await form.file?.content[Symbol.asyncDispose]()
-  }
-}
 
 test('forms are those of upload tools', async () => {
   await using standIn = new StandIn([])

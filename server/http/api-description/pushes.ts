@@ -9,7 +9,7 @@ const RELEASE = {
 
 export const pushes: Noun = {
   title: 'Pushes',
-  text: 'A release, with its files, test reports and documentation, goes from the index of the address to another. The verb `PUSH` of the reference client means `POST`.',
+  text: 'A release, with its files, test reports and documentation, goes from the index of the address to another. It must be on that index itself: one that it inherits is pushed from where it comes from, which the refusal names. The verb `PUSH` of the reference client means `POST`.',
   operations: [
     {
       id: 'pushRelease',
@@ -31,7 +31,7 @@ export const pushes: Noun = {
       method: 'POST',
       path: '/{user}/{index}/',
       title: 'Push to another server',
-      text: 'As upload tools send it, file by file; what was sent stays sent. Nothing changes here. Not from a mirror. Hosts in private networks are refused unless the operator named them.',
+      text: 'As upload tools send it, file by file; what was sent stays sent. Nothing changes here. All files of a release of a mirror are here, fetched and checked, before the first is sent. Hosts in private networks are refused unless the operator named them.',
       asks: ['read', 'push-elsewhere'],
       changes: false,
       body: json(
@@ -42,6 +42,10 @@ export const pushes: Noun = {
         result('actionlog', ref('ActionLog'), 'All of it was taken.'),
         result('actionlog', ref('ActionLog'), 'The other server took less than all of it; `result` has a row for each attempt.', 502),
       ],
+      refuses: {
+        conflict: 'The upstream of a mirror replaced a file while it was fetched.',
+        'upstream-failed': 'A file of a mirror could not be fetched; nothing was sent.',
+      },
     },
   ],
   shapes: {

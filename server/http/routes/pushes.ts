@@ -2,10 +2,14 @@ import type { Request, Response } from 'express'
 import { Refusal } from '#log-format/api/refusal.js'
 import { isKeySegment } from '#log-format/names.js'
 import type { JsonValue } from '#log-format/values.js'
-import { indexName, type IndexRef, requireIndex } from '#server/commands/lookups.js'
+import type { Caller } from '#server/auth/caller.js'
+import { findVersion, indexName, type IndexRef, requireIndex, type VersionRef } from '#server/commands/lookups.js'
+import { asMirror } from '#server/commands/mirrors.js'
 import { pushRelease, type PushRelease } from '#server/commands/pushes.js'
 import { normalizeProjectName } from '#server/packaging/project-name.js'
 import { authorizeRead } from '#server/commands/read-rights.js'
+import { inheritedFrom } from '#server/stages/inherited-release.js'
+import { openStage } from '#server/stages/open-stage.js'
 import { callerAndOrigin } from '../authenticate.js'
 import type { Deps } from '../deps.js'
 import { externalTargetOf, pushToServer } from '../external-push.js'
@@ -27,17 +31,32 @@ export async function pushFromIndex(deps: Deps, request: Request, response: Resp
   await authorizeRead(reader, reader, { ...source, value }, caller)
 
   const body = await readJsonObject(request, deps.limits)
-  if (body['targetindex'] === undefined && body['posturl'] !== undefined) {
-    await pushToServer(deps, response, { ...releaseOf(body, source, EXTERNAL), caller, target: externalTargetOf(body) })
+  const mirror = asMirror({ ...source, value })
+  const goesElsewhere = body['targetindex'] === undefined && body['posturl'] !== undefined
+  const release = { ...releaseOf(body, source, goesElsewhere ? EXTERNAL : INTERNAL), caller }
+  if (goesElsewhere) {
+    const target = externalTargetOf(body)
+    if (mirror === undefined) await refuseInherited(deps, release)
+    await pushToServer(deps, response, { ...release, target, mirror })
     return
   }
-  const input = { ...releaseOf(body, source, INTERNAL), target: targetOf(body['targetindex']), caller }
-  if (value.type === 'mirror') {
-    await pushFromMirror(deps, response, { push: { ...input, mirror: { ...source, value } }, origin })
+  const input = { ...release, target: targetOf(body['targetindex']) }
+  if (mirror !== undefined) {
+    await pushFromMirror(deps, response, { push: { ...input, mirror }, origin })
     return
   }
+  await refuseInherited(deps, release)
   const { result, serial } = await deps.storage.transact(origin, (tx) => pushRelease(tx, input))
   sendResult(response, { type: 'actionlog', result, serial })
+}
+
+/** Refuses `invalid`, naming where it comes from, a release that the index only inherits: pushed is what an index has itself. */
+async function refuseInherited(deps: Deps, { caller, ...ref }: VersionRef & { readonly caller: Caller }): Promise<void> {
+  const reader = deps.storage.reader()
+  if ((await findVersion(reader, ref)) !== undefined) return
+  const from = await inheritedFrom(await openStage({ reader, current: reader, ref, caller, now: deps.now() }), ref)
+  if (from === undefined) return // who looks for it in the index itself says so
+  throw new Refusal('invalid', `there are no files for ${ref.project} ${ref.version} on stage ${indexName(ref)}; it inherits them from ${indexName(from)}: push them from there`)
 }
 
 /** What is pushed, out of the body. Refuses `invalid`, also for keys that are not among `options`. */
