@@ -85,19 +85,26 @@ export async function noteUnreadable(tx: Transaction, input: ProjectRef & { read
   tx.record({ kind: 'mirror-project-changed', user, index, project, added: [], removed: [], changed: [basename] })
 }
 
+/** Of a wheel that can be fetched whole while somebody waits for its metadata, over 4 Mbit/s, too. */
+const MOST_WHOLE_BYTES = 5 * 2 ** 20
+
 /**
- * Whether the metadata of a mirrored file is offered though its upstream
- * states no digest of it: of a wheel that lies at the very origin of the
- * upstream that told of it, out of which it can be read here. `teller` is
- * the upstream that the project names.
+ * Whether the metadata of a mirrored wheel is offered though its upstream
+ * states no digest of it, because it can be read out of the wheel here: out of the
+ * tail of one that lies at the very origin of the upstream that told of it,
+ * out of the whole of any other. Of a large one of those it is not, nor of one
+ * of unknown size: who wants it and has to wait for the wheel is better off
+ * with the wheel as it arrives, and installers take a failure of what was
+ * offered for a failure of all. `teller` is the upstream that the project names.
  */
 export function offersMetadataOf(
   basename: string,
-  { url, upstream, noMetadata }: { readonly url: string; readonly upstream?: string | undefined; readonly noMetadata?: boolean },
+  { url, upstream, noMetadata, size = Infinity }: { readonly url: string; readonly upstream?: string | undefined; readonly noMetadata?: boolean; readonly size?: number | undefined },
   teller: string | undefined,
 ): boolean {
   const told = upstream ?? teller
-  return noMetadata !== true && told !== undefined && /\.whl$/i.test(basename) && isAtOrigin(url, told)
+  if (noMetadata === true || told === undefined || !/\.whl$/i.test(basename)) return false
+  return isAtOrigin(url, told) || size <= MOST_WHOLE_BYTES
 }
 
 export interface MirroredFile extends ProjectRef {

@@ -38,6 +38,8 @@ export interface BodyLimits {
   readonly maxUploadBytes: number
   /** A client that sends or takes nothing for this long is cut off. */
   readonly idleTimeoutMs: number
+  /** How long somebody waits for metadata while the file is fetched that has it. */
+  readonly metadataWaitMs: number
 }
 
 /** What `+status` tells of the process. */

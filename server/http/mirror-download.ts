@@ -80,12 +80,17 @@ export async function startDownload(deps: Deps, file: FetchableFile): Promise<St
   throw failure
 }
 
-/** A file of a mirror, held in the store: fetched from its upstream before, unless it is there. Refuses `not-found` what its upstream has no more, `upstream-failed` where it cannot be had. */
-export async function holdMirroredFile(deps: Deps, file: FetchableFile): Promise<PinnedBlob> {
+/**
+ * A file of a mirror, held in the store: fetched from its upstream before,
+ * unless it is there. `onStarted` is told of the download. Refuses `not-found`
+ * what its upstream has no more, `upstream-failed` where it cannot be had.
+ */
+export async function holdMirroredFile(deps: Deps, file: FetchableFile, onStarted: (download: Download) => void = () => undefined): Promise<PinnedBlob> {
   const stored = await holdFetched(deps, file)
   if (stored !== undefined) return stored
   const started = await startDownload(deps, file)
   if (started.stored !== undefined) return started.stored
+  onStarted(started.download)
   const fetched = await deps.fetchedFiles.noted(file.mirror, started.upstream, started.download)
   const held = await deps.blobs.hold(fetched.sha256)
   if (held === undefined) throw new Refusal('not-available', `${file.basename} had to make room for other files right after it was fetched; try again`)

@@ -11,13 +11,14 @@ import { metadataIn } from '#server/stages/wheel-tails.js'
 import type { PinnedBlob } from '#server/storage/blob-store.js'
 import { openBytes } from '#server/storage/open-blob.js'
 import { boundedBody } from '#server/upstream/bounded-body.js'
+import type { Download } from '#server/upstream/downloads.js'
 import type { Deps } from './deps.js'
 import { sendFile } from './file-body.js'
 import { holdFetched, holdMirroredFile, METADATA_SUFFIX, type MirroredWheel, tellerOf } from './mirror-download.js'
 
-/** An installer gives up after 15 seconds in which nothing comes. */
-const WHOLE_MS = 11_000
 const PRIMARY_MS = 25_000
+/** In seconds, for who is to ask again: where nothing can be told, and at most. */
+const RETRY_AFTER = { unknown: 5, most: 120 }
 
 interface WheelMetadata {
   readonly bytes: Uint8Array
@@ -61,13 +62,30 @@ async function metadataOf(deps: Deps, wheel: MirroredWheel): Promise<WheelMetada
   return await metadataInStored(deps, whole, wheel)
 }
 
-/** The wheel, fetched as any other file. What takes longer than somebody waits goes on without him. */
+/**
+ * The wheel, fetched as any other file. What takes longer than somebody waits
+ * goes on without him, and he is told when to come back: pip, which takes any
+ * other failure for the end of the whole installation, does so five times.
+ */
 async function holdInTime(deps: Deps, wheel: MirroredWheel): Promise<PinnedBlob> {
-  const fetching = holdMirroredFile(deps, wheel)
-  const held = await withinTime(fetching, WHOLE_MS, () => undefined)
+  let download: Download | undefined
+  const fetching = holdMirroredFile(deps, wheel, (started) => { download = started })
+  const held = await withinTime(fetching, deps.limits.metadataWaitMs, () => undefined)
   if (held !== undefined) return held
   fetching.then((late) => { late[Symbol.dispose]() }, () => undefined)
-  throw new Refusal('not-available', `${wheel.basename} is being fetched, as its metadata cannot be had without it; try again in a moment`)
+  throw notYet(wheel.basename, secondsFor(download?.msLeft))
+}
+
+function secondsFor(msLeft: number | undefined): number {
+  return msLeft === undefined ? RETRY_AFTER.unknown : Math.min(RETRY_AFTER.most, Math.ceil(msLeft / 1000) + 1)
+}
+
+function secondsIn(retryAfter: string | undefined): number {
+  return retryAfter !== undefined && /^\d{1,3}$/.test(retryAfter) ? Number(retryAfter) : RETRY_AFTER.unknown
+}
+
+function notYet(basename: string, seconds: number): Refusal {
+  return new Refusal('not-available', `${basename} is being fetched, as its metadata cannot be had without it; try again in ${seconds} s`, { headers: { 'Retry-After': String(seconds) } })
 }
 
 async function metadataInStored(deps: Deps, { sha256 }: PinnedBlob, wheel: MirroredWheel): Promise<WheelMetadata> {
@@ -94,9 +112,10 @@ async function offerNoMore(deps: Deps, { mirror: { user, index }, project, basen
 async function metadataOfPrimary(primary: MirrorsOfPrimary, { mirror, dir, basename }: MirroredWheel): Promise<WheelMetadata> {
   const url = new URL(primary.fileUrl(mirror, ['+f', ...dir.split('/'), basename + METADATA_SUFFIX]))
   const headers = { accept: '*/*', 'accept-encoding': 'identity' }
-  const { status, headers: given, body } = await primary.client.open({ upstream: primary.upstream(mirror), url, headers, signal: AbortSignal.timeout(PRIMARY_MS) })
+  const { status, headers: given, body } = await primary.client.open({ upstream: primary.upstream(mirror), url, headers, signal: AbortSignal.timeout(PRIMARY_MS), isOneAddress: true })
   const bytes = await boundedBody(body, MAX_CORE_METADATA_BYTES)
   if (status === 404) throw new Refusal('not-found', `no metadata can be read out of ${basename}`)
+  if (status === 503) throw notYet(basename, secondsIn(given['retry-after']))
   if (status !== 200 || bytes === undefined) throw new Refusal('upstream-failed', `the primary answered ${status} for the metadata of ${basename}`)
   return { bytes, isVerified: given['cache-control']?.includes('no-store') !== true }
 }

@@ -34,6 +34,8 @@ export interface Surroundings {
   readonly idleTimeoutMs?: number
   /** An upstream that sends nothing for this long has failed, in ms. */
   readonly upstreamTimeoutMs?: number
+  /** How long an installer waits for metadata of a mirrored file, in ms. */
+  readonly metadataWaitMs?: number
   /** How long streams of the log last and are silent, in ms. */
   readonly feed?: { readonly heartbeatMs?: number; readonly streamMs?: number }
   readonly follower?: Partial<FollowerTimes>
@@ -62,16 +64,19 @@ export interface Parts {
   readonly now: () => number
   readonly newRequestId: () => string
   readonly idleTimeoutMs: number
+  readonly metadataWaitMs: number
 }
 
 const IDLE_TIMEOUT_MS = 120_000
 const UPSTREAM_TIMEOUT_MS = 5000
+/** An installer gives up after 15 seconds in which nothing comes. */
+const METADATA_WAIT_MS = 11_000
 /** Another node that sends nothing for so long of a file has failed. */
 const FILE_TIMEOUT_MS = 20_000
 
 /** Opens the server directory, initialises an empty one, and takes up the role that it has. What has to be closed is left to the stack. */
 export async function openParts(config: ServerConfig, surroundings: Surroundings, stack: CloseStack): Promise<Parts> {
-  const { logger, now = Date.now, newRequestId = requestIds(), idleTimeoutMs = IDLE_TIMEOUT_MS, upstreamTimeoutMs = UPSTREAM_TIMEOUT_MS } = surroundings
+  const { logger, now = Date.now, newRequestId = requestIds(), idleTimeoutMs = IDLE_TIMEOUT_MS, upstreamTimeoutMs = UPSTREAM_TIMEOUT_MS, metadataWaitMs = METADATA_WAIT_MS } = surroundings
   const { storage, decided } = await openServerDir(config, logger)
   stack.use(storage)
   const hasher = new PasswordHasher(hashingCosts(config))
@@ -102,7 +107,7 @@ export async function openParts(config: ServerConfig, surroundings: Surroundings
   const files = role.filesUrl !== undefined
     ? stack.use(await replicateFiles({ storage, blobs, config, primaryUrl: () => role.filesUrl, tokens, userAgent, idleTimeoutMs: FILE_TIMEOUT_MS, now, logger, times: surroundings.fileReplication }))
     : undefined
-  return { storage, blobs, hasher, secret, tokens, proxies, outsideUrl, role, node, mirroring, files, isNew, now, newRequestId, idleTimeoutMs }
+  return { storage, blobs, hasher, secret, tokens, proxies, outsideUrl, role, node, mirroring, files, isNew, now, newRequestId, idleTimeoutMs, metadataWaitMs }
 }
 
 /** Sixteen hex digits: some that are new with each start, and a count. */

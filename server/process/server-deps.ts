@@ -37,7 +37,7 @@ export interface ServerDepsInput {
 
 /** What routes receive of a server: its parts, and the caches over them, which are left to the stack. */
 export function serverDeps({ config, parts, feed, replicas, logger, onFenced, port, swept }: ServerDepsInput, stack: CloseStack): Deps {
-  const { storage, blobs, hasher, secret, tokens, proxies, outsideUrl, role, node, mirroring, files, now, newRequestId, idleTimeoutMs } = parts
+  const { storage, blobs, hasher, secret, tokens, proxies, outsideUrl, role, node, mirroring, files, now, newRequestId, idleTimeoutMs, metadataWaitMs } = parts
   const pages = stack.use(new ProjectPages(storage, node, now, mirroring.isStored))
   const smallFiles = new SmallFileCache({})
   const hotFiles = stack.use(new HotFiles())
@@ -77,7 +77,7 @@ export function serverDeps({ config, parts, feed, replicas, logger, onFenced, po
     docs: stack.use(new DocsArchives({ open: (sha256) => fetchedBlobs(blobs, files?.fetches).open(sha256), path: (sha256) => blobs.path(sha256) })),
     outsideUrl,
     policy: config.restrictModify === undefined ? { signUp: 'open' } : { signUp: 'closed', managers: config.restrictModify },
-    limits: { maxUploadBytes: config.maxRequestBodyBytes, idleTimeoutMs },
+    limits: { maxUploadBytes: config.maxRequestBodyBytes, idleTimeoutMs, metadataWaitMs },
     targetHosts: new TargetHosts(config.pushHosts),
     mirrors,
     isStored: mirroring.isStored,

@@ -29,6 +29,8 @@ export interface UpstreamRequest {
   readonly signal: AbortSignal
   /** How long the answer may take to begin, where that is shorter than for others. */
   readonly answerMs?: number
+  /** Where a `Retry-After` is of this address: the server is asked for others meanwhile. */
+  readonly isOneAddress?: boolean
 }
 
 export interface UpstreamReply {
@@ -116,7 +118,7 @@ export class UpstreamClient implements Disposable {
     try {
       this.#hosts.check(url)
       const reply = await this.#send(url, wanted, time)
-      this.#breaker.answered(url, reply.status, reply.headers['retry-after'])
+      this.#breaker.answered(url, reply.status, wanted.isOneAddress === true ? undefined : reply.headers['retry-after'])
       return reply
     } catch (error) {
       if (error instanceof Refusal) throw new Refusal('upstream-failed', error.message, { cause: error }) // the caller did nothing that is forbidden

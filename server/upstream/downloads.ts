@@ -31,6 +31,7 @@ export class Download {
   /** In bytes, as the other side said when it began to send; undefined if it did not. Rejects if it sends nothing. */
   readonly announcedSize: Promise<number | undefined>
   #size: number | undefined
+  #begunAt = Infinity
   #progress: DownloadProgress | undefined
   #failure: { readonly error: unknown } | undefined
   #waiting: (() => void)[] = []
@@ -40,6 +41,7 @@ export class Download {
     const announced = new Promise<number | undefined>((resolve) => { tell = resolve })
     const begun = (size: number | undefined): void => {
       this.#size = size
+      this.#begunAt = performance.now()
       tell(size)
     }
     const steps: DownloadSteps = {
@@ -75,6 +77,13 @@ export class Download {
       if (progress !== undefined && (progress.kind === 'whole' || progress.bytes > position)) return progress
       await new Promise<void>((resolve) => this.#waiting.push(resolve))
     }
+  }
+
+  /** How long it takes until all is here, in ms, if it goes on as it did; undefined while that cannot be told. */
+  get msLeft(): number | undefined {
+    if (this.#size === undefined || this.#progress?.kind !== 'partial' || this.#progress.bytes === 0) return undefined
+    const { bytes } = this.#progress
+    return ((performance.now() - this.#begunAt) * (this.#size - bytes)) / bytes
   }
 
   /** Resolves with what it turned out to be, once all of it is in the store. */

@@ -54,7 +54,8 @@ class RangedFile {
   }
 
   async open(): Promise<number> {
-    const { size: announced } = this.#wanted
+    const { size: announced, url, upstream } = this.#wanted
+    if (new URL(url).origin !== upstream.url.origin) throw new NoRanges(`${url} lies at another place than its upstream`)
     const { reply, range } = await this.#ask(`bytes=-${TAIL_BYTES}`)
     const { etag, 'last-modified': lastModified } = reply.headers
     this.#size = range.size

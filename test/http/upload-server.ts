@@ -185,7 +185,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     docs: new DocsArchives(blobs),
     outsideUrl: outsideUrls({ proxies }),
     policy: { signUp: 'open' },
-    limits: { maxUploadBytes: 4_000_000, idleTimeoutMs: 10_000, ...limits },
+    limits: { maxUploadBytes: 4_000_000, idleTimeoutMs: 10_000, metadataWaitMs: 10_000, ...limits },
     targetHosts: new TargetHosts([]),
     mirrors,
     isStored: undefined,

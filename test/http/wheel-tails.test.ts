@@ -1,4 +1,5 @@
 import { type ReleaseFile, sdist, wheel } from '#test/support/archives.js'
+import { caughtUp, startReplica, until } from '#test/support/replica.js'
 import { startServer, type TestServer, type TestUser } from '#test/support/server.js'
 import { type Answer, ranged, redirect, sha256Of, SIMPLE_JSON, status, TestUpstream, text } from '#test/support/upstream.js'
 import { zip } from '#test/support/zip-builder.js'
@@ -142,12 +143,74 @@ describe('a wheel is fetched whole, checked and stored first', () => {
   })
 })
 
+describe('of a wheel at another place than its upstream', () => {
+  async function far(project: string, answer: (file: ReleaseFile) => Answer, host = '127.0.0.1'): Promise<AsyncDisposable & { readonly path: string; readonly file: ReleaseFile; readonly elsewhere: TestUpstream }> {
+    const elsewhere = await TestUpstream.start()
+    const file = wide(project)
+    elsewhere.on(`/${file.filename}`, answer(file))
+    offer(project, file, status(500), { url: `${elsewhere.origin.replace('127.0.0.1', host)}/${file.filename}` })
+    const { path, stated } = await listed(project)
+    expect(stated).toBe(true)
+    return { path, file, elsewhere, [Symbol.asyncDispose]: () => elsewhere[Symbol.asyncDispose]() }
+  }
+
+  test('metadata comes out of the whole wheel, never out of its tail: who has only the file could lie about that', async () => {
+    await using found = await far('away', ({ bytes }) => ranged(bytes))
+    const replies = await Promise.all([1, 2, 3].map(() => server.fetch(`${found.path}.metadata`)))
+    for (const reply of replies) {
+      expect([reply.status, reply.headers.get('cache-control'), await reply.text()]).toEqual([200, expect.stringContaining('immutable'), metadataText('away')])
+    }
+    expect(sha256Of(Buffer.from(await (await server.fetch(found.path)).arrayBuffer()))).toBe(sha256Of(found.file.bytes))
+    expect(found.elsewhere.asked.map(({ method, headers }) => [method, headers.range])).toEqual([['GET', undefined]])
+  })
+
+  test('no metadata comes out of one that is another than announced', async () => {
+    await using found = await far('forged', () => ranged(wide('forged', { about: 'lies' }).bytes))
+    const reply = await server.fetch(`${found.path}.metadata`)
+    expect([reply.status, await reply.text()]).toEqual([502, expect.not.stringContaining('lies')])
+  })
+
+  test('a host that must not be asked for the file is not asked for its metadata', async () => {
+    await using found = await far('walled', ({ bytes }) => ranged(bytes), '127.0.0.2')
+    expect([(await server.fetch(`${found.path}.metadata`)).status, (await server.fetch(found.path)).status, found.elsewhere.asked]).toEqual([502, 502, []])
+  })
+})
+
+test('while a wheel takes longer than somebody waits, it is said when to ask again, and then the metadata is there', async () => {
+  await using impatient = await startServer({ config: { privateUpstreams: ['127.0.0.1'] }, metadataWaitMs: 1 })
+  const bob = await impatient.signUp('bob', { mirror: { type: 'mirror', mirror_url: upstream.url } })
+  await using replica = await startReplica(impatient)
+  await caughtUp(replica, impatient)
+  const file = wide('slow')
+  let goOn = (): void => undefined
+  const told = new Promise<void>((resolve) => { goOn = resolve })
+  offer('slow', file, async (_request, response) => {
+    response.writeHead(200, { 'content-length': file.bytes.length }).write(file.bytes.subarray(0, 300_000))
+    await told
+    response.end(file.bytes.subarray(300_000))
+  })
+  const page = '/bob/mirror/+simple/slow/'
+  const { files: [listing] } = (await (await bob.get(page, { accept: SIMPLE_JSON })).json()) as { files: Listed[] }
+  const path = `${new URL(listing?.url ?? '', impatient.url + page).pathname}.metadata`
+  for (const node of [impatient, replica, impatient]) {
+    const reply = await node.fetch(path)
+    expect([reply.status, reply.headers.get('retry-after')]).toEqual([503, expect.stringMatching(/^[1-9]\d{0,2}$/)])
+  }
+  expect((await replica.fetch(page)).status).toBe(200) // the primary is not taken for one that is away
+  goOn()
+  for (const node of [impatient, replica]) await until(async () => (await node.fetch(path)).status === 200)
+  expect(await (await replica.fetch(path)).text()).toBe(metadataText('slow'))
+  expect(rangesOf('slow', file).filter((range) => range === 'all')).toHaveLength(1)
+})
+
 describe('metadata is not offered', () => {
-  test('of a wheel at another place than its upstream', async () => {
+  const LARGE = 5 * 2 ** 20 + 1
+  test.each([['large', LARGE], ['of unknown size', undefined]])('of a wheel at another place than its upstream that is %s', async (name, size) => {
     await using elsewhere = await TestUpstream.start()
-    const file = wide('far')
-    offer('far', file, status(500), { url: `${elsewhere.origin}/${file.filename}` })
-    const { path, stated } = await listed('far')
+    const project = `far-${sha256Of(Buffer.from(name)).slice(0, 8)}`
+    const file = wide(project)
+    offer(project, file, status(500), { url: `${elsewhere.origin}/${file.filename}`, size })
+    const { path, stated } = await listed(project)
     expect([stated, (await server.fetch(`${path}.metadata`)).status, elsewhere.asked]).toEqual([undefined, 404, []])
   })
 

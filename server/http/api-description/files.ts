@@ -29,7 +29,7 @@ export const files: Noun = {
       asks: ['read'],
       changes: false,
       replies: CONTENT,
-      refuses: { forbidden: HIDDEN, gone: 'The file was there and is no longer.', 'range-not-satisfiable': 'The range lies behind its end.' },
+      refuses: { forbidden: HIDDEN, gone: 'The file was there and is no longer.', 'range-not-satisfiable': 'The range lies behind its end.', 'upstream-failed': 'The upstream of a mirror does not give it.', 'not-available': 'It has to come from elsewhere first; for the metadata of a wheel of a mirror, `Retry-After` says when it is expected.' },
     },
     {
       id: 'downloadPastFile',
