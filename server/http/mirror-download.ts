@@ -5,6 +5,7 @@ import { indexName } from '#server/commands/lookups.js'
 import { type AskedMirror, noteMirrorDigest } from '#server/commands/mirrors.js'
 import { type MirrorUpstream, upstreamNamed, upstreamsOf } from '#server/stages/mirror-upstreams.js'
 import type { PinnedBlob } from '#server/storage/blob-store.js'
+import type { FilePlace } from '#server/upstream/continued-file.js'
 import type { Download } from '#server/upstream/downloads.js'
 import type { WantedFile } from '#server/upstream/file-download.js'
 import type { Deps } from './deps.js'
@@ -44,12 +45,12 @@ interface StartedFetch {
 /**
  * The download of a file of a mirror, from the upstream that told of it; while
  * that fails, from the first other one of the mirror that says to have a file
- * of this name and sha256. One that fails after it began is not begun again.
+ * of this name and sha256. One that breaks off after it began goes on there, too.
  * Refuses `not-found` what its upstream has no more, `upstream-failed` where it cannot be had.
  */
 export async function startDownload(deps: Deps, file: FetchableFile): Promise<StartedDownload> {
   const { primaryMirrors } = deps
-  const { mirror, basename, dir, project, content, beside } = file
+  const { mirror, basename, dir, content, beside } = file
   const owner = indexName(mirror)
   const { sha256, size } = content
   if (primaryMirrors !== undefined) {
@@ -61,23 +62,31 @@ export async function startDownload(deps: Deps, file: FetchableFile): Promise<St
   const upstreams = await upstreamsOf(deps.storage, mirror)
   const own = upstreamNamed(upstreams, await tellerOf(deps, file, upstreams))
   if (own === undefined) throw new Refusal('upstream-failed', `mirror ${owner} has no mirror_url to ask`)
-  const sought = beside ?? { basename, sha256 }
-  const others = sought.sha256 === undefined || sha256 === undefined ? [] : upstreams.filter((upstream) => upstream !== own)
+  const hasOthers = sha256 !== undefined && (beside === undefined || beside.sha256 !== undefined)
+  const othersThan = (one: MirrorUpstream): readonly MirrorUpstream[] => (hasOthers ? upstreams.filter((upstream) => upstream !== one) : [])
+  const others = othersThan(own)
   const start = (upstream: MirrorUpstream, url: string): Download =>
-    deps.downloads.of({ ...wantedFile(deps, file), upstream, url, ...(others.length > 0 && { answerMs: ANSWER_MS }) })
+    deps.downloads.of({ ...wantedFile(deps, file), upstream, url, ...(others.length > 0 && { answerMs: ANSWER_MS, elsewhere: () => placesOf(deps, file, othersThan(upstream)) }) })
 
   const first = start(own, content.url)
   const failure = others.length === 0 ? undefined : await failureOf(first)
   if (failure === undefined) return { download: first, upstream: own.name }
-  for (const upstream of others) {
-    const found = await deps.otherPlaces.find(mirror, upstream, { project, basename: sought.basename, sha256: sought.sha256 ?? '' })
-    if (found === undefined) continue
+  for await (const { upstream, url } of placesOf(deps, file, others)) {
     const stored = await holdFetched(deps, file) // while it was looked for, somebody else may have been done with it
     if (stored !== undefined) return { stored }
-    const download = start(upstream, beside === undefined ? found : metadataUrl(found))
+    const download = start(upstream, url)
     if ((await failureOf(download)) === undefined) return { download, upstream: upstream.name }
   }
   throw failure
+}
+
+/** Where upstreams say to have this very file, asked one after the other. */
+async function* placesOf(deps: Deps, { mirror, basename, project, content, beside }: FetchableFile, upstreams: readonly MirrorUpstream[]): AsyncGenerator<FilePlace & { readonly upstream: MirrorUpstream }> {
+  const sought = beside ?? { basename, sha256: content.sha256 }
+  for (const upstream of upstreams) {
+    const url = await deps.otherPlaces.find(mirror, upstream, { project, basename: sought.basename, sha256: sought.sha256 ?? '' })
+    if (url !== undefined) yield { upstream, url: beside === undefined ? url : metadataUrl(url) }
+  }
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import { Refusal } from '#log-format/api/refusal.js'
 import type { Upstream, UpstreamClient, UpstreamReply } from './client.js'
+import { ContinuedFile, type FilePlace } from './continued-file.js'
 import { DownloadSlots } from './download-slots.js'
 import { type Download, Downloads, type DownloadSteps } from './downloads.js'
 
@@ -24,6 +25,8 @@ export interface WantedFile {
   readonly url: string
   /** How long the other side may take to begin, where that is shorter than for others. */
   readonly answerMs?: number
+  /** Where else this very file can be had, for what is left of it when it breaks off; only of a file with a sha256. */
+  readonly elsewhere?: () => AsyncIterable<FilePlace>
   /** For whom: tells apart those of whom each has to be told what was stored. */
   readonly owner: string
   /** As the upstream announced them. */
@@ -66,13 +69,16 @@ export class FileDownloads implements AsyncDisposable {
 
   async #fetch(wanted: WantedFile, steps: DownloadSteps, signal: AbortSignal): Promise<{ readonly sha256: string; readonly size: number }> {
     using _ = await this.#slots.take(wanted.url, signal)
-    const { reply: { body, url }, size } = await openFile(wanted.client ?? this.#client, wanted, signal)
+    const client = wanted.client ?? this.#client
+    const { reply, size } = await openFile(client, wanted, signal)
+    const { sha256, md5, elsewhere, answerMs } = wanted
+    using file = new ContinuedFile({ client, place: wanted, reply, size, hasDigest: (sha256 ?? md5) !== undefined, elsewhere, answerMs, signal })
     steps.begun(size)
     try {
-      const digests = wanted.md5 === undefined ? [] : (['md5'] as const)
+      const digests = md5 === undefined ? [] : (['md5'] as const)
       const maxBytes = Math.min(this.#maxBytes, size ?? this.#maxBytes)
       const onWritten = (path: string, bytes: number, last: readonly Uint8Array[]): void => { steps.written(path, bytes, last) }
-      await using received = await this.#store.receive(body, { maxBytes, digests, signal, onWritten })
+      await using received = await this.#store.receive(file.stream, { maxBytes, digests, signal, onWritten })
       checkContent(wanted, received, size)
       if (wanted.onStored === undefined) steps.verified(received.size)
       await received.commit()
@@ -81,17 +87,15 @@ export class FileDownloads implements AsyncDisposable {
       return { sha256: received.sha256, size: received.size }
     } catch (error) {
       if (error instanceof Refusal && error.kind !== 'too-large') throw error
-      throw new Refusal('upstream-failed', `what ${url.host} sent of the file is not all of it, or not what it announced`, { cause: error })
-    } finally {
-      body.destroy()
+      throw new Refusal('upstream-failed', `what ${reply.url.host} sent of the file is not all of it, or not what it announced`, { cause: error })
     }
   }
 }
 
-/** Of a download. Who may not ask the upstream for a file by himself does not get it out of what another one asked for. */
-function nameOf({ upstream, url, owner, sha256, md5, size, onStored, answerMs }: WantedFile): string {
+/** Of a download. Who may not ask the upstream for a file, or others for the rest of it, by himself does not get it out of what another one asked for. */
+function nameOf({ upstream, url, owner, sha256, md5, size, onStored, answerMs, elsewhere }: WantedFile): string {
   const { username, password } = upstream.credentials ?? {}
-  return JSON.stringify([url, sha256, md5, size, username !== undefined && [upstream.url.origin, username, password], onStored !== undefined && owner, answerMs])
+  return JSON.stringify([url, sha256, md5, size, username !== undefined && [upstream.url.origin, username, password], (onStored ?? elsewhere) !== undefined && owner, answerMs])
 }
 
 async function openFile(client: UpstreamClient, wanted: WantedFile, signal: AbortSignal): Promise<{ readonly reply: UpstreamReply; readonly size: number | undefined }> {

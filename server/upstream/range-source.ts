@@ -1,6 +1,7 @@
 import type { ArchiveSource } from '#server/packaging/archive-source.js'
 import { boundedBody } from './bounded-body.js'
 import type { Upstream, UpstreamClient, UpstreamReply } from './client.js'
+import { type ContentRange, contentRangeOf, strongEtagOf } from './content-range.js'
 
 export interface WantedRanges {
   readonly upstream: Upstream
@@ -57,9 +58,8 @@ class RangedFile {
     const { size: announced, url, upstream } = this.#wanted
     if (new URL(url).origin !== upstream.url.origin) throw new NoRanges(`${url} lies at another place than its upstream`)
     const { reply, range } = await this.#ask(`bytes=-${TAIL_BYTES}`)
-    const { etag, 'last-modified': lastModified } = reply.headers
     this.#size = range.size
-    this.#validator = etag !== undefined && !etag.startsWith('W/') ? etag : lastModified // a weak one compares with nothing (RFC 9110, 13.1.5)
+    this.#validator = strongEtagOf(reply) ?? reply.headers['last-modified']
     const isTail = range.end === range.size && range.start === Math.max(0, range.size - TAIL_BYTES)
     if (!isTail || (announced !== undefined && announced !== range.size)) throw refused(reply, 'another part of another file')
     await this.#take(reply, range)
@@ -104,21 +104,6 @@ class RangedFile {
     this.#pieces.push(piece)
     return piece
   }
-}
-
-/** `end` is behind the last byte. */
-interface ContentRange {
-  readonly start: number
-  readonly end: number
-  readonly size: number
-}
-
-/** Undefined for whatever is not one part of a file as it is. */
-function contentRangeOf({ status, headers }: UpstreamReply): ContentRange | undefined {
-  const parsed = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/.exec(headers['content-range'] ?? '')
-  if (status !== 206 || parsed === null || (headers['content-encoding'] ?? 'identity') !== 'identity') return undefined
-  const [start = 0, last = 0, size = 0] = parsed.slice(1).map(Number)
-  return start <= last && last < size ? { start, end: last + 1, size } : undefined
 }
 
 function refused({ body, url }: UpstreamReply, what: string): NoRanges {

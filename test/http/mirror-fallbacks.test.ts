@@ -1,7 +1,7 @@
 import { wheel } from '#test/support/archives.js'
 import { until } from '#test/support/replica.js'
 import { startServer, type TestServer, type TestUser } from '#test/support/server.js'
-import { type Answer, sha256Of, silence, SIMPLE_JSON, status, TestUpstream, text, truncated, type UpstreamFile } from '#test/support/upstream.js'
+import { type Answer, ranged, sha256Of, silence, SIMPLE_JSON, status, TestUpstream, text, truncated, type UpstreamFile } from '#test/support/upstream.js'
 
 let first: TestUpstream
 let second: TestUpstream
@@ -258,6 +258,37 @@ describe('a file whose own upstream fails', () => {
     letGo()
     expect((await (await late).arrayBuffer()).byteLength).toBe(known.content.length)
     expect(second.count(path)).toBe(1)
+  })
+
+  test('goes on at another one where it breaks off, for all who read along', async () => {
+    const known = file('cut-1.0.zip', 'some content'.repeat(50_000))
+    const path = '/files/cut/cut-1.0.zip'
+    first.project('cut', [known])
+    second.project('cut', [known])
+    let hangUp = (): void => undefined
+    first.on(path, (request, response) => {
+      if (request.headers.range !== undefined) return void response.writeHead(503).end()
+      response.writeHead(200, { 'content-length': known.content.length }).write(known.content.subarray(0, 300_000))
+      hangUp = () => void response.destroy()
+    })
+    second.on(path, ranged(known.content))
+    const url = await urlOf('cut', 'cut-1.0.zip')
+    const replies = await Promise.all(Array.from({ length: 10 }, () => server.fetch(url)))
+    hangUp()
+    for (const reply of replies) expect(sha256Of(Buffer.from(await reply.arrayBuffer()))).toBe(sha256Of(known.content))
+    const ranges = (upstream: TestUpstream): unknown[] => upstream.asked.flatMap(({ path: asked, headers }) => (asked === path ? [headers.range] : []))
+    const rest = expect.stringMatching(/^bytes=[1-9]\d*-$/) as unknown
+    expect([ranges(first), ranges(second)]).toEqual([[undefined, rest], [rest]])
+  })
+
+  test('breaks off where no other one states the same digest', async () => {
+    const known = file('lone-1.0.zip', 'lone content'.repeat(50_000))
+    first.project('lone', [known])
+    second.project('lone', [file('lone-1.0.zip', 'other content')])
+    first.on('/files/lone/lone-1.0.zip', truncated(known.content.subarray(0, 300_000), known.content.length))
+    const reply = await server.fetch(await urlOf('lone', 'lone-1.0.zip')).then(async (found) => [found.status, (await found.arrayBuffer()).byteLength]).catch(() => 'broken off')
+    expect(reply).not.toEqual([200, known.content.length])
+    expect([second.count('/simple/lone/'), second.count('/files/lone/lone-1.0.zip')]).toEqual([1, 0])
   })
 
   test('is had from another one whose page is too long to be kept', async () => {

@@ -8,6 +8,7 @@ import { verifyBlob } from '#server/storage/verify-blob.js'
 import { verifyStore } from '#server/storage/verify.js'
 import { BigContent, ComparingClient, type Outcome } from '#test/support/big-content.js'
 import { type ChildServer, startChild } from '#test/support/child-server.js'
+import { until } from '#test/support/replica.js'
 import { SIMPLE_JSON, TestUpstream, text } from '#test/support/upstream.js'
 
 /*
@@ -146,6 +147,8 @@ test('an upstream that dies in the middle of a file: everybody hears of it, noth
   expect([await temporaryFiles(), await isStored(offered)]).toEqual([[], false])
   await upstream.restart()
   offered.goOn()
+  // It was asked for the rest when it was away, and is left alone for a second.
+  await until(async () => (await fetch(offered.url)).status === 200)
   expect(await outcomes(clients(CLIENTS, offered))).toEqual(all('whole', CLIENTS))
   expect(upstream.count(offered.path)).toBe(2)
 }, TIMEOUT_MS)
