@@ -19,7 +19,7 @@ export interface DownloadStore {
 }
 
 export interface WantedFile {
-  /** Another one than for all other files. */
+  /** Another one than for all other files; whatever it shows itself with, it is this node that asks, and not for anybody. */
   readonly client?: UpstreamClient
   readonly upstream: Upstream
   readonly url: string
@@ -93,8 +93,8 @@ export class FileDownloads implements AsyncDisposable {
 }
 
 /** Of a download. Who may not ask the upstream for a file, or others for the rest of it, by himself does not get it out of what another one asked for. */
-function nameOf({ upstream, url, owner, sha256, md5, size, onStored, answerMs, elsewhere }: WantedFile): string {
-  const { username, password } = upstream.credentials ?? {}
+function nameOf({ client, upstream, url, owner, sha256, md5, size, onStored, answerMs, elsewhere }: WantedFile): string {
+  const { username, password } = (client === undefined ? upstream.credentials : undefined) ?? {}
   return JSON.stringify([url, sha256, md5, size, username !== undefined && [upstream.url.origin, username, password], (onStored ?? elsewhere) !== undefined && owner, answerMs])
 }
 

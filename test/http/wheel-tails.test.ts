@@ -192,6 +192,7 @@ test('while a wheel takes longer than somebody waits, it is said when to ask aga
   const page = '/bob/mirror/+simple/slow/'
   const { files: [listing] } = (await (await bob.get(page, { accept: SIMPLE_JSON })).json()) as { files: Listed[] }
   const path = `${new URL(listing?.url ?? '', impatient.url + page).pathname}.metadata`
+  await caughtUp(replica, impatient)
   for (const node of [impatient, replica, impatient]) {
     const reply = await node.fetch(path)
     expect([reply.status, reply.headers.get('retry-after')]).toEqual([503, expect.stringMatching(/^[1-9]\d{0,2}$/)])

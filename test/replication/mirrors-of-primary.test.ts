@@ -72,6 +72,27 @@ test('metadata that the primary reads out of the tail of a wheel comes from ther
   }
 })
 
+test('a file that is on its way is asked of the primary once, however long after one another it is wanted', async () => {
+  const file = wheel('slow', '1.0', { padding: 600_000 })
+  upstream.project('slow', [{ filename: file.filename, content: file.bytes }])
+  let goOn = (): void => undefined
+  const told = new Promise<void>((resolve) => { goOn = resolve })
+  upstream.on(`/files/slow/${file.filename}`, async (_request, response) => {
+    response.writeHead(200, { 'content-length': file.bytes.length }).write(file.bytes.subarray(0, 300_000))
+    await told
+    response.end(file.bytes.subarray(300_000))
+  })
+  const path = await fileUrl(replica, '/alice/dev/+simple/slow/')
+  const downloads = async (): Promise<number> => Number(/^devpi_mirror_downloads_total (\d+)$/m.exec(await (await replica.fetch('/+metrics')).text())?.[1])
+  const before = await downloads()
+  const replies = [await replica.fetch(path)]
+  time += 2000 // the replica shows who it is with another token now
+  replies.push(await replica.fetch(path))
+  goOn()
+  for (const reply of replies) expect(sha256Of(Buffer.from(await reply.arrayBuffer()))).toBe(sha256Of(file.bytes))
+  expect((await downloads()) - before).toBe(1)
+})
+
 test('a digest that the upstream did not say is noted by the primary, and known to all', async () => {
   const file = wheel('plain', '1.0')
   upstream.project('plain', [{ filename: file.filename, content: file.bytes, fields: { hashes: {} } }])
