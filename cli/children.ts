@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { relative } from 'node:path'
 import type { Context } from './base-command.js'
-import { Failure } from './failure.js'
+import { Failure, requireGoingOn } from './failure.js'
 import { codeOf } from './state-files.js'
 
 export interface ChildOptions {
@@ -27,11 +27,12 @@ const GRACE_MS = 1000
 /**
  * Runs a program to its end, announced by a line that names it and the
  * variables set for it, without their secrets. Ends it when the user
- * interrupts. Fails with `CONFIG` when it cannot be started.
+ * interrupts, and starts none after that. Fails with `CONFIG` when it cannot be started.
  */
 export async function runChild(context: Context, command: readonly string[], options: ChildOptions): Promise<Ended> {
   const { surroundings, terminal, env } = context
   const [program = '', ...args] = command
+  requireGoingOn(surroundings.interrupted)
   if (options.silent !== true) terminal.note(announcement(command, options, context.cwd))
   const isTerminal = options.output === 'shown' && surroundings.terminals.out && surroundings.terminals.err && !terminal.json
   const child = spawn(program, args, {
@@ -55,18 +56,21 @@ export async function runChild(context: Context, command: readonly string[], opt
     setTimeout(() => child.kill('SIGKILL'), GRACE_MS).unref()
   }
   surroundings.interrupted.addEventListener('abort', interrupt)
+  const endAtOnce = (): void => void child.kill('SIGKILL')
+  process.on('exit', endAtOnce)
   try {
     const code = await new Promise<number>((resolve, reject) => {
       child.once('error', reject)
       child.once('close', (exit, signal) => resolve(exit ?? (signal === 'SIGINT' ? 130 : 1)))
     })
-    if (surroundings.interrupted.aborted) throw new Failure('CANCELLED', 'interrupted', { exitCode: 130 })
+    requireGoingOn(surroundings.interrupted)
     return { code, output }
   } catch (error) {
     if (codeOf(error) === 'ENOENT') throw new Failure('CONFIG', `command not found: ${program}`, { cause: error })
     throw error
   } finally {
     surroundings.interrupted.removeEventListener('abort', interrupt)
+    process.off('exit', endAtOnce)
   }
 }
 

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import type { OptionsInit, RequestError } from 'got'
-import { Failure } from './failure.js'
+import { Failure, interruption } from './failure.js'
 import { proxyAgents, proxyFor } from './proxy.js'
 import type { Session } from './session.js'
 import { codeOf } from './state-files.js'
@@ -45,7 +45,7 @@ export function connectionFailure(error: unknown, method: string, url: string): 
   if (error instanceof Failure || !isRequestError(error)) return error
   const shown = maskUrl(url)
   const code = error.code
-  if (code === 'ERR_ABORTED') return new Failure('CANCELLED', 'interrupted', { exitCode: 130, cause: error })
+  if (code === 'ERR_ABORTED') return interruption(error)
   const reason = error.message === '' ? code : maskUrl(error.message)
   const options = { cause: error, request: { method, url: shown } }
   if (TLS_CODE.test(code)) {

@@ -66,11 +66,11 @@ export function isArchiveName(filename: string): boolean {
 }
 
 /** Reads what a file says about itself. Fails with one sentence that names the file. */
-export async function readDistribution(path: string): Promise<Distribution> {
+export async function readDistribution(path: string, interrupted: AbortSignal): Promise<Distribution> {
   const filename = basename(path)
   const docs = DOCS.exec(filename)
   if (docs !== null) return documentation(path, filename, docs)
-  const text = await metadataText(path, filename)
+  const text = await metadataText(path, filename, interrupted)
   const headers = parseHeaders(text)
   const name = headers.find(([header]) => header === 'name')?.[1] ?? ''
   const version = headers.find(([header]) => header === 'version')?.[1] ?? ''
@@ -107,12 +107,12 @@ function pythonOfTag(tag: string): string {
   return major === undefined ? 'any' : minor === undefined || minor === '' ? major : `${major}.${minor}`
 }
 
-async function metadataText(path: string, filename: string): Promise<string> {
+async function metadataText(path: string, filename: string, interrupted: AbortSignal): Promise<string> {
   try {
     if (/\.(whl|zip|egg)$/i.test(filename)) return await textInZip(path, filename.toLowerCase().endsWith('.whl') ? 'METADATA' : 'PKG-INFO')
-    if (/\.(tar\.gz|tgz|tar)$/i.test(filename)) return await textInTar(path)
+    if (/\.(tar\.gz|tgz|tar)$/i.test(filename)) return await textInTar(path, interrupted)
   } catch (error) {
-    if (error instanceof Failure) throw error
+    if (error instanceof Failure || interrupted.aborted) throw error
     throw new Failure('UPLOAD_FAILED', `${filename}: ${error instanceof Error ? error.message : 'cannot be read'}`, { cause: error })
   }
   throw new Failure('UPLOAD_FAILED', `${filename}: nothing is known of such files`, { hint: 'wheels, sdists (.tar.gz, .zip) and eggs can be uploaded, and .doc.zip files' })
@@ -133,7 +133,7 @@ async function textInZip(path: string, member: string): Promise<string> {
   }
 }
 
-async function textInTar(path: string): Promise<string> {
+async function textInTar(path: string, interrupted: AbortSignal): Promise<string> {
   const { extract } = await import('tar-stream')
   let found: { readonly name: string; readonly text: string } | undefined
   const reader = extract()
@@ -145,8 +145,8 @@ async function textInTar(path: string): Promise<string> {
       else entry.resume()
     }
   }
-  const source = createReadStream(path)
-  await Promise.all([read(), (await isGzip(path)) ? pipeline(source, createGunzip(), reader) : pipeline(source, reader)])
+  const unzip = (await isGzip(path)) ? [createGunzip()] : []
+  await Promise.all([read(), pipeline([createReadStream(path), ...unzip, reader], { signal: interrupted })])
   if (found === undefined) throw new Failure('UPLOAD_FAILED', `${basename(path)}: does not contain PKGINFO, skipping`)
   return found.text
 }

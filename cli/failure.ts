@@ -58,6 +58,15 @@ export class Failure extends Error {
   }
 }
 
+export function interruption(cause?: unknown): Failure {
+  return new Failure('CANCELLED', 'interrupted', { exitCode: 130, cause })
+}
+
+/** Fails once the user has interrupted: nothing new is begun then. */
+export function requireGoingOn({ aborted }: AbortSignal): void {
+  if (aborted) throw interruption()
+}
+
 export function usageError(reason: string): Failure {
   return new Failure('USAGE', reason)
 }

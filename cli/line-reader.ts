@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { Failure } from './failure.js'
+import { Failure, interruption } from './failure.js'
 
 const MOST_LINE_CHARACTERS = 64 * 1024
 
@@ -49,7 +49,7 @@ export class LineReader {
       return
     }
     for (const key of text) {
-      if (key === '\u0003') throw interrupted()
+      if (key === '\u0003') throw interruption()
       if (key === '\u0004') this.#ended = true
       else if (key === '\u007f' || key === '\b') this.#pending = [...this.#pending].slice(0, -1).join('')
       else this.#pending += key
@@ -75,7 +75,7 @@ export class LineReader {
       }
       const onAbort = (): void => {
         settle()
-        reject(interrupted())
+        reject(interruption())
       }
       if (input.readableEnded) {
         onEnd()
@@ -86,10 +86,6 @@ export class LineReader {
       input.resume()
     })
   }
-}
-
-function interrupted(): Failure {
-  return new Failure('CANCELLED', 'interrupted', { exitCode: 130 })
 }
 
 /** How to switch the echo of a terminal off and on; undefined for what is none. */

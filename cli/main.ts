@@ -5,6 +5,7 @@ import { Help } from '@oclif/core/help'
 import type * as Interfaces from '@oclif/core/interfaces'
 import { type CommandShape, type FlagShape, type Invocation, readArguments } from './arguments.js'
 import { DevpiCommand, terminalOf } from './base-command.js'
+import { listenForEndings } from './endings.js'
 import { PACKAGE_ROOT } from './package-root.js'
 import { reportFailure } from './report.js'
 import { ofThisProcess, provideSurroundings, type Surroundings } from './surroundings.js'
@@ -12,17 +13,16 @@ import type { Terminal } from './terminal.js'
 
 type CommandClass = (new (argv: string[], config: Interfaces.Config) => DevpiCommand) & { id: string }
 
-/** What is left to do after Ctrl-C, such as removing folders, may take so long. */
-const LONGEST_END_MS = 5000
 const COMPILED = ['dist', 'cli']
 
-/** Runs one command line. Resolves to the exit code; everything there is to say was said. */
-export async function main(words: readonly string[], around?: Surroundings): Promise<number> {
-  const interruption = new AbortController()
-  const stop = (): void => interruption.abort()
-  const surroundings = around ?? ofThisProcess(interruption.signal)
-  if (around === undefined) onInterrupt(stop)
+/** Runs one command line as all that this process is for. Resolves to its exit code. */
+export async function runProcess(words: readonly string[]): Promise<number> {
+  const endings = listenForEndings()
+  return endings.exitCode(await main(words, ofThisProcess(endings)))
+}
 
+/** Runs one command line. Resolves to the exit code; everything there is to say was said. */
+export async function main(words: readonly string[], surroundings: Surroundings): Promise<number> {
   const config = await Config.load({ root: PACKAGE_ROOT })
   provideSurroundings(config, surroundings)
   const usage = usageOf(config, words)
@@ -52,15 +52,6 @@ async function loadCommand(config: Interfaces.Config, id: string): Promise<Comma
 
 function isCommand(value: unknown): value is CommandClass {
   return typeof value === 'function' && value.prototype instanceof DevpiCommand
-}
-
-/** The first Ctrl-C ends the work in order, a second one at once. */
-function onInterrupt(stop: () => void): void {
-  process.once('SIGINT', () => {
-    stop()
-    process.once('SIGINT', () => process.exit(130))
-    setTimeout(() => process.exit(130), LONGEST_END_MS).unref()
-  })
 }
 
 function terminalAsAsked(surroundings: Surroundings, argv: readonly string[]): Terminal {

@@ -1,5 +1,6 @@
 import { CLIError } from '@oclif/core/errors'
-import { Failure, usageError } from './failure.js'
+import { exitCodeOf } from './endings.js'
+import { Failure, interruption, usageError } from './failure.js'
 import type { Surroundings } from './surroundings.js'
 import type { Terminal } from './terminal.js'
 
@@ -19,12 +20,12 @@ export function reportFailure(error: unknown, terminal: Terminal, surroundings: 
   }
   if (failure.hint !== undefined && !terminal.json) terminal.note(failure.hint)
   if (terminal.debugging && failure.code !== 'USAGE') terminal.note(stackOf(failure.cause ?? failure))
-  return failure.exitCode
+  return exitCodeOf(failure, surroundings.interrupted)
 }
 
 function failureOf(error: unknown, { interrupted }: Surroundings): Failure {
   if (error instanceof Failure) return error
-  if (interrupted.aborted) return new Failure('CANCELLED', 'interrupted', { exitCode: 130 })
+  if (interrupted.aborted) return interruption(error)
   if (error instanceof CLIError) return usageError(error.message.replace(/\nSee more help with --help$/, ''))
   const message = error instanceof Error ? error.message : String(error)
   return new Failure('CONFIG', `unexpected fault: ${message}`, { cause: error, hint: 'run it again with --debug to see where' })

@@ -4,7 +4,7 @@ import { mkdir, open, readFile, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from './base-command.js'
-import { Failure } from './failure.js'
+import { Failure, requireGoingOn } from './failure.js'
 import { isObject, parseJson } from './json.js'
 import { PACKAGE_ROOT } from './package-root.js'
 import { expandPath } from './session.js'
@@ -54,12 +54,16 @@ async function isServer(pid: number): Promise<boolean> {
   return (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).includes('devpi-server.js')
 }
 
+export async function requireNoServer(folder: ServerFolder): Promise<void> {
+  const known = await runningServer(folder)
+  if (known !== undefined) throw new Failure('CONFIG', `a server is already running at ${known.url}`)
+}
+
 /** Starts one, and waits until it answers. Fails with what it wrote when it does not. */
 export async function startServer(context: Context, folder: ServerFolder, { port }: { readonly port: number }): Promise<ServerProcess> {
   const { terminal, env } = context
   const url = `http://localhost:${port}`
-  const known = await runningServer(folder)
-  if (known !== undefined) throw new Failure('CONFIG', `a server is already running at ${known.url}`)
+  await requireNoServer(folder)
   await mkdir(dirname(folder.serverDir), { recursive: true, mode: 0o700 })
   const args = [SERVER, '--serverdir', folder.serverDir, '--port', String(port)]
   terminal.line(`starting background devpi-server at ${url}`)
@@ -87,8 +91,8 @@ async function untilReady({ surroundings }: Context, { logFile }: ServerFolder, 
     if (/^devpi-server ready: /m.test(text)) return
     const gone = !(await isServer(pid))
     if (gone || Date.now() > deadline || surroundings.interrupted.aborted) {
-      if (!gone) process.kill(pid, 'SIGTERM')
-      if (surroundings.interrupted.aborted) throw new Failure('CANCELLED', 'interrupted', { exitCode: 130 })
+      if (!gone) await endServer(pid)
+      requireGoingOn(surroundings.interrupted)
       throw new Failure('CONFIG', `the server did not start\n${text.trim().split('\n').slice(-LOG_LINES).join('\n')}`)
     }
     await sleep(POLL_MS)
@@ -102,18 +106,22 @@ export async function stopServer(folder: ServerFolder): Promise<number | undefin
     await rm(folder.recordFile, { force: true })
     return undefined
   }
-  try {
-    process.kill(known.pid, 'SIGTERM')
-  } catch (error) {
-    if (codeOf(error) !== 'ESRCH') throw new Failure('CONFIG', `failed to kill server pid=${known.pid}`, { cause: error })
-  }
-  const deadline = Date.now() + STOP_TIMEOUT_MS
-  while (await isServer(known.pid)) {
-    if (Date.now() > deadline) throw new Failure('CONFIG', `failed to kill server pid=${known.pid}`)
-    await sleep(POLL_MS)
-  }
+  await endServer(known.pid)
   await rm(folder.recordFile, { force: true })
   return known.pid
+}
+
+async function endServer(pid: number): Promise<void> {
+  try {
+    process.kill(pid, 'SIGTERM')
+  } catch (error) {
+    if (codeOf(error) !== 'ESRCH') throw new Failure('CONFIG', `failed to kill server pid=${pid}`, { cause: error })
+  }
+  const deadline = Date.now() + STOP_TIMEOUT_MS
+  while (await isServer(pid)) {
+    if (Date.now() > deadline) throw new Failure('CONFIG', `failed to kill server pid=${pid}`)
+    await sleep(POLL_MS)
+  }
 }
 
 /** The end of what it wrote. */

@@ -3,7 +3,7 @@ import { chmod, copyFile, cp, lstat, mkdir, readlink, symlink, utimes } from 'no
 import { basename, dirname, join, relative, sep } from 'node:path'
 import type { Context } from './base-command.js'
 import { runChild } from './children.js'
-import { Failure } from './failure.js'
+import { Failure, requireGoingOn } from './failure.js'
 
 /** How a version control system tells which files it has, each name ended by a zero byte. */
 const SYSTEMS: Readonly<Record<string, readonly string[]>> = {
@@ -35,7 +35,8 @@ export async function exportSources(context: Context, { project, into, onlyProje
     context.terminal.warn(`not copying vcs repository metadata for ${metadata}`)
     return copy
   }
-  await cp(join(root, metadata), join(copy, metadata), { recursive: true, verbatimSymlinks: true })
+  await cp(join(root, metadata), join(copy, metadata), { recursive: true, verbatimSymlinks: true, filter: () => !context.surroundings.interrupted.aborted })
+  requireGoingOn(context.surroundings.interrupted)
   context.terminal.info(`copied repo ${join(root, metadata)} to ${join(copy, metadata)}`)
   const build = join(copy, relative(root, project))
   await mkdir(build, { recursive: true })
@@ -60,9 +61,10 @@ async function versionedFiles(context: Context, metadata: string, source: string
 }
 
 /** Mode and time of each file stay, links stay links; one that is versioned but was deleted is told of. */
-async function copyFiles({ terminal }: Context, from: string, to: string, names: readonly string[]): Promise<void> {
+async function copyFiles({ terminal, surroundings }: Context, from: string, to: string, names: readonly string[]): Promise<void> {
   await mkdir(to, { recursive: true })
   for (const name of names) {
+    requireGoingOn(surroundings.interrupted)
     const source = join(from, ...name.split('/'))
     const target = join(to, ...name.split('/'))
     const found = await lstat(source).catch(() => undefined)

@@ -9,8 +9,10 @@ export interface Surroundings {
   readonly columns: number
   readonly writeOut: (text: string) => void
   readonly writeErr: (text: string) => void
-  /** Ends what is going on when the user presses Ctrl-C. */
+  /** Ends what is going on when the user presses Ctrl-C, or the process is told to end. */
   readonly interrupted: AbortSignal
+  /** Nobody reads what goes to `writeOut` any more. */
+  readonly unread: AbortSignal
   readonly now: () => number
 }
 
@@ -23,10 +25,10 @@ export function provideSurroundings(config: object, surroundings: Surroundings):
 
 /** Those that were provided, else those of this process. */
 export function surroundingsOf(config: object): Surroundings {
-  return KNOWN.get(config) ?? ofThisProcess(new AbortController().signal)
+  return KNOWN.get(config) ?? ofThisProcess({ interrupted: new AbortController().signal, unread: new AbortController().signal })
 }
 
-export function ofThisProcess(interrupted: AbortSignal): Surroundings {
+export function ofThisProcess({ interrupted, unread }: Pick<Surroundings, 'interrupted' | 'unread'>): Surroundings {
   return {
     env: process.env,
     cwd: process.cwd(),
@@ -38,6 +40,7 @@ export function ofThisProcess(interrupted: AbortSignal): Surroundings {
     writeOut: (text) => process.stdout.write(text),
     writeErr: (text) => process.stderr.write(text),
     interrupted,
+    unread,
     now: Date.now,
   }
 }

@@ -61,7 +61,7 @@ export async function testRelease(context: Context, target: IndexTarget, spec: s
   await download(context, new Set([first, ...chosen]), downloads)
   const sources = join(work.path, first.basename.endsWith('.zip') ? 'zip' : 'targz')
   terminal.info(`unpacking ${join(downloads, first.basename)} to ${sources}`)
-  await unpack(join(downloads, first.basename), sources)
+  await unpack(join(downloads, first.basename), sources, context.surroundings.interrupted)
   const folder = await packageFolder(sources, project, version)
   const runs: Run[] = []
   for (const [at, file] of chosen.entries()) {

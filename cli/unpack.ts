@@ -11,28 +11,30 @@ type Member = Extract extends AsyncIterable<infer Entry> ? Entry : never
 const MOST_BYTES = 4 * 2 ** 30
 const MOST_MEMBERS = 200_000
 
-/** Unpacks an sdist or wheel into a folder. Fails before anything would be written outside it, or too much. */
-export async function unpack(archive: string, folder: string): Promise<void> {
+/** Unpacks an sdist or wheel into a folder, until interrupted. Fails before anything would be written outside it, or too much. */
+export async function unpack(archive: string, folder: string, interrupted: AbortSignal): Promise<void> {
   await mkdir(folder, { recursive: true })
   try {
-    if (/\.(zip|whl)$/i.test(archive)) await unpackZip(archive, folder)
-    else await unpackTarGz(archive, folder)
+    if (/\.(zip|whl)$/i.test(archive)) await unpackZip(archive, new Unpacking(archive, folder, interrupted))
+    else await unpackTarGz(archive, new Unpacking(archive, folder, interrupted))
   } catch (error) {
-    if (error instanceof Failure) throw error
+    if (error instanceof Failure || interrupted.aborted) throw error
     throw new Failure('TEST_FAILED', `${basename(archive)} cannot be unpacked: ${error instanceof Error ? error.message : 'unknown fault'}`, { cause: error })
   }
 }
 
 /** Keeps count, and to the folder. */
 class Unpacking {
+  readonly interrupted: AbortSignal
   readonly #archive: string
   readonly #folder: string
   #bytes = 0
   #members = 0
 
-  constructor(archive: string, folder: string) {
+  constructor(archive: string, folder: string, interrupted: AbortSignal) {
     this.#archive = basename(archive)
     this.#folder = folder
+    this.interrupted = interrupted
   }
 
   place(name: string, size: number): string {
@@ -49,10 +51,9 @@ class Unpacking {
   }
 }
 
-async function unpackTarGz(archive: string, folder: string): Promise<void> {
+async function unpackTarGz(archive: string, unpacking: Unpacking): Promise<void> {
   const { extract } = await import('tar-stream')
   const reader = extract()
-  const unpacking = new Unpacking(archive, folder)
   const links: (() => Promise<void>)[] = []
   const read = async (): Promise<void> => {
     for await (const entry of reader) await unpackEntry(entry, unpacking, links)
@@ -75,21 +76,20 @@ async function unpackEntry(entry: Member, unpacking: Unpacking, links: (() => Pr
     })
   } else if (type === 'file' || type === 'contiguous-file') {
     await mkdir(dirname(path), { recursive: true })
-    await pipeline(entry, createWriteStream(path, { flags: 'wx', mode: 0o600 | ((mode ?? 0o644) & 0o777) }))
+    await pipeline(entry, createWriteStream(path, { flags: 'wx', mode: 0o600 | ((mode ?? 0o644) & 0o777) }), { signal: unpacking.interrupted })
     return
   }
   entry.resume()
 }
 
-async function unpackZip(archive: string, folder: string): Promise<void> {
+async function unpackZip(archive: string, unpacking: Unpacking): Promise<void> {
   const { default: StreamZip } = await import('node-stream-zip')
   const zip = new StreamZip.async({ file: archive })
-  const unpacking = new Unpacking(archive, folder)
   try {
     for (const { name, size, isDirectory } of Object.values(await zip.entries())) {
       const path = unpacking.place(name, size)
       await mkdir(isDirectory ? path : dirname(path), { recursive: true })
-      if (!isDirectory) await pipeline(await zip.stream(name), createWriteStream(path, { flags: 'wx' }))
+      if (!isDirectory) await pipeline(await zip.stream(name), createWriteStream(path, { flags: 'wx' }), { signal: unpacking.interrupted })
     }
   } finally {
     await zip.close()

@@ -71,7 +71,7 @@ interface Planning extends UploadOptions {
 
 async function plan(context: Context, target: IndexTarget, file: Distribution, { skipExisting, known }: Planning): Promise<Planned> {
   const { size } = await stat(file.path)
-  const sha256 = await digestOf(file.path)
+  const sha256 = await digestOf(file.path, context.surroundings.interrupted)
   const isThere = skipExisting && (await existing(context, target, file, known)).has(`${file.filename} ${sha256}`)
   return { ...file, size, sha256, isThere, attestations: await findAttestations(file.path) }
 }
@@ -174,9 +174,10 @@ async function filesOf({ client }: Context, target: IndexTarget, project: string
   return new Set(versions.flatMap(({ links }) => links).map(({ basename, sha256 }) => `${basename} ${sha256 ?? ''}`))
 }
 
-export async function digestOf(path: string): Promise<string> {
+/** Rejects when `interrupted` is aborted meanwhile: a large file takes its time. */
+export async function digestOf(path: string, interrupted: AbortSignal): Promise<string> {
   const hash = createHash('sha256')
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer)
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20, signal: interrupted })) hash.update(chunk as Buffer)
   return hash.digest('hex')
 }
 

@@ -42,7 +42,7 @@ const UNFINISHED = /(^\.|\.(tmp|part|partial|crdownload)$|~$)/i
 /**
  * Uploads every archive of a folder once it is completely written, each
  * content once. A server that is away is waited for; a file that is refused is told of, and tried
- * again when it changes. Goes on until interrupted.
+ * again when it changes. Goes on until interrupted, or until nobody reads on.
  */
 export async function watchFolder(context: Context, target: IndexTarget, options: WatchOptions): Promise<WatchSummary> {
   const events: WatchEvent[] = []
@@ -67,7 +67,7 @@ export async function watchFolder(context: Context, target: IndexTarget, options
   watcher.on('ready', () => context.terminal.note(`watching ${options.folder}, end with Ctrl-C`))
   watcher.on('error', (error) => context.terminal.error(`${options.folder}: ${error instanceof Error ? error.message : 'cannot be watched'}`))
   try {
-    await untilInterrupted(context.surroundings.interrupted)
+    await untilAborted(AbortSignal.any([context.surroundings.interrupted, context.surroundings.unread]))
   } finally {
     await watcher.close()
   }
@@ -78,7 +78,7 @@ function isMeant(name: string): boolean {
   return isArchiveName(name) && !UNFINISHED.test(name)
 }
 
-function untilInterrupted(signal: AbortSignal): Promise<void> {
+function untilAborted(signal: AbortSignal): Promise<void> {
   return new Promise((done) => {
     if (signal.aborted) done()
     else signal.addEventListener('abort', () => done(), { once: true })
@@ -114,8 +114,8 @@ class UploadQueue {
     const { surroundings, terminal } = this.#context
     if (surroundings.interrupted.aborted) return
     try {
-      const file = await readDistribution(path)
-      const key = `${file.filename} ${await digestOf(path)}`
+      const file = await readDistribution(path, surroundings.interrupted)
+      const key = `${file.filename} ${await digestOf(path, surroundings.interrupted)}`
       if (this.#done.has(key)) return
       const [result] = await this.#untilAnswered(() => uploadFiles(this.#context, this.#target, [file], { jobs: 1, dryRun: false, skipExisting: true }))
       if (result === undefined) return

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,8 +8,12 @@ import type { Context } from './base-command.js'
 export class WorkFolder implements AsyncDisposable {
   readonly path: string
 
+  /** A second Ctrl-C leaves no time for more than this. */
+  readonly #removeAtOnce = (): void => rmSync(this.path, { recursive: true, force: true, maxRetries: 3, retryDelay: 50 })
+
   private constructor(path: string) {
     this.path = path
+    process.on('exit', this.#removeAtOnce)
   }
 
   /** Announced by a line. `kind` is part of its name. */
@@ -20,5 +25,6 @@ export class WorkFolder implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.path, { recursive: true, force: true, maxRetries: 3, retryDelay: 200 })
+    process.off('exit', this.#removeAtOnce)
   }
 }

@@ -18,8 +18,8 @@ if (args.length === 1 && args[0] === '--version') {
   fail(`nothing is built yet; run \`npm run build\` in ${fileURLToPath(new URL('../..', import.meta.url))}`)
 } else {
   process.env.NODE_ENV ??= 'production'
-  const { main } = await import(entry.href)
-  process.exitCode = await main(args)
+  const { runProcess } = await import(entry.href)
+  process.exitCode = await runProcess(args)
 }
 
 function fail(sentence) {

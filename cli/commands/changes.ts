@@ -80,24 +80,25 @@ function print({ terminal, surroundings }: Context, change: Change): void {
   else terminal.line(changeText(change))
 }
 
-/** Until interrupted. A connection that breaks is made again, from the last serial on. */
+/** Until interrupted, or until nobody reads on. A connection that breaks is made again, from the last serial on. */
 async function follow(context: Context, { root }: Target, filter: URLSearchParams, since: number): Promise<void> {
   const { client, surroundings, terminal } = context
+  const ended = AbortSignal.any([surroundings.interrupted, surroundings.unread])
   let next = since
-  while (!surroundings.interrupted.aborted) {
+  while (!ended.aborted) {
     const query = new URLSearchParams(filter)
     query.set('since', String(next))
     try {
-      for await (const { id, data } of client.events(`${root}+changes?${query.toString()}`, surroundings.interrupted)) {
+      for await (const { id, data } of client.events(`${root}+changes?${query.toString()}`, ended)) {
         if (id !== undefined && /^\d+$/.test(id)) next = Number(id)
         const change = data === '' ? undefined : changeOf(parseJson(data))
         if (change !== undefined) print(context, change)
       }
     } catch (error) {
-      if (surroundings.interrupted.aborted) return
+      if (ended.aborted) return
       if (!(error instanceof Failure) || error.code !== 'CONNECT') throw error
       terminal.debug(error.message)
     }
-    await sleep(RECONNECT_MS, undefined, { signal: surroundings.interrupted }).catch(() => undefined)
+    await sleep(RECONNECT_MS, undefined, { signal: ended }).catch(() => undefined)
   }
 }

@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import * as Flags from '@oclif/core/flags'
 import { type Context, DevpiCommand } from '../base-command.js'
-import { Failure } from '../failure.js'
+import { Failure, requireGoingOn } from '../failure.js'
 import { textFlag } from '../flags.js'
 import { main } from '../main.js'
-import { logTail, type ServerFolder, serverFolder, startServer, stopServer } from '../server-process.js'
+import { logTail, requireNoServer, runningServer, type ServerFolder, serverFolder, startServer, stopServer } from '../server-process.js'
 import { DEFAULT_PORT, portOf } from './server/start.js'
 
 /** A server, a user and an index, to begin with. */
@@ -37,10 +38,16 @@ export default class Quickstart extends DevpiCommand {
       return { url, user, index, dryRun: true }
     }
     requireFresh(context, folder)
+    await requireNoServer(folder)
     echo(context, start)
-    await startServer(context, folder, { port })
-    for (const line of await logTail(folder)) context.terminal.line(line)
-    for (const words of steps) await step(context, folder, words)
+    try {
+      await startServer(context, folder, { port })
+      for (const line of await logTail(folder)) context.terminal.line(line)
+      for (const words of steps) await step(context, words)
+    } catch (error) {
+      await giveUp(context, folder)
+      throw error
+    }
     printHints(context, { user, index, url })
     return { url, user, index, dryRun: false }
   }
@@ -63,17 +70,24 @@ function shown(words: readonly string[]): string {
 }
 
 /** Runs the command as if it had been typed. */
-async function step(context: Context, folder: ServerFolder, words: readonly string[]): Promise<void> {
+async function step(context: Context, words: readonly string[]): Promise<void> {
   context.terminal.line('')
   echo(context, `devpi ${shown(words)}`)
   const { surroundings, terminal } = context
   const quiet = terminal.json ? { writeOut: surroundings.writeErr } : {}
   const code = await main([...words, '--clientdir', context.session.clientDir], { ...surroundings, ...quiet })
-  if (code === 0) return
-  terminal.note('')
-  terminal.note('stopping server because of failure', 'bold')
-  await stopServer(folder)
-  throw new Failure('CONFIG', `devpi ${words[0] ?? ''} ended with ${code}`)
+  requireGoingOn(surroundings.interrupted)
+  if (code !== 0) throw new Failure('CONFIG', `devpi ${words[0] ?? ''} ended with ${code}`)
+}
+
+/** What was begun is of no use, and would only be in the way of the next try: nothing of it was there before. */
+async function giveUp({ terminal, session }: Context, folder: ServerFolder): Promise<void> {
+  if ((await runningServer(folder)) !== undefined) {
+    terminal.note('')
+    terminal.note('stopping server because of failure', 'bold')
+    await stopServer(folder)
+  }
+  for (const path of [session.clientDir, folder.serverDir]) await rm(path, { recursive: true, force: true })
 }
 
 function printHints({ terminal }: Context, { user, index, url }: { readonly user: string; readonly index: string; readonly url: string }): void {

@@ -82,7 +82,7 @@ refused does not keep the others back; the exit code is 1 then.`
     }
     const docs = { build: flags['with-docs'] || flags['only-docs'] || flags['docs-dir'] !== undefined, only: flags['only-docs'], prebuilt: flags['docs-dir'] }
     const built = await buildAll(context, request, docs)
-    const distributions = await Promise.all(built.map(readDistribution))
+    const distributions = await Promise.all(built.map((path) => readDistribution(path, context.surroundings.interrupted)))
     return requireAll(target, await uploadFiles(context, target, distributions, options), built)
   }
 }
@@ -141,7 +141,7 @@ async function uploadNamed(context: Context, target: IndexTarget, files: readonl
   const unreadable: Uploaded[] = []
   for (const file of files) {
     try {
-      readable.push(await readDistribution(file))
+      readable.push(await readDistribution(file, context.surroundings.interrupted))
     } catch (error) {
       if (!(error instanceof Failure)) throw error
       context.terminal.error(error.message)
@@ -162,7 +162,7 @@ async function buildAll(context: Context, request: BuildRequest, docs: DocsOptio
   const { folder, options } = await prepareSources(context, request)
   const files = docs.only ? [] : (await buildDistributions(context, request, folder, options)).files
   if (!docs.build) return [...files]
-  const [first] = await Promise.all(files.slice(0, 1).map(readDistribution))
+  const [first] = await Promise.all(files.slice(0, 1).map((path) => readDistribution(path, context.surroundings.interrupted)))
   const release = first?.version === undefined ? undefined : { name: first.name, version: first.version }
   const { project, workFolder, python, isolation } = request
   const archive = await buildDocs(context, { project, folder, workFolder, python, prebuilt: docs.prebuilt, release }, isolation)

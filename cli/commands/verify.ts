@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { type Context, DevpiCommand } from '../base-command.js'
 import { type Change, changeOf } from '../changes.js'
 import { readDistribution } from '../dist-metadata.js'
-import { Failure, usageError } from '../failure.js'
+import { Failure, requireGoingOn, usageError } from '../failure.js'
 import { argument, INDEX_FLAG } from '../flags.js'
 import { listOf, textOf } from '../json.js'
 import { findIndex, type IndexTarget, nameOfIndex } from '../place.js'
@@ -39,10 +39,11 @@ export default class Verify extends DevpiCommand {
 
 async function verify(context: Context, target: IndexTarget, file: string): Promise<{ readonly file: string; readonly sha256: string; readonly verdict: Verdict; readonly href: string | null; readonly serial: number | null; readonly actor: string | null; readonly time: string | null }> {
   const path = resolve(context.cwd, file)
-  const sha256 = await digestOf(path).catch((error: unknown) => {
+  const sha256 = await digestOf(path, context.surroundings.interrupted).catch((error: unknown) => {
+    requireGoingOn(context.surroundings.interrupted)
     throw new Failure('CONFIG', `path does not exist: ${file}`, { cause: error })
   })
-  const { name, filename } = await readDistribution(path)
+  const { name, filename } = await readDistribution(path, context.surroundings.interrupted)
   const links = await linksOf(context, target, name)
   const same = links.find((link) => link.sha256 === sha256)
   const other = links.find((link) => link.basename === filename)

@@ -32,8 +32,8 @@ export async function manageInBackground(args) {
   const entry = new URL('../../dist/bundle/main.js', import.meta.url)
   if (action === undefined || !existsSync(fileURLToPath(entry))) return false
   process.env.NODE_ENV ??= 'production'
-  const { main } = await import(entry.href)
-  process.exitCode = await main(['server', action, ...args.filter((word) => word !== `--${action}` && word !== '--init')])
+  const { runProcess } = await import(entry.href)
+  process.exitCode = await runProcess(['server', action, ...args.filter((word) => word !== `--${action}` && word !== '--init')])
   return true
 }
 

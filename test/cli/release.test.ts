@@ -134,7 +134,7 @@ test.each<[string, Uint8Array]>([
   ['x.zip', Buffer.from('no archive')],
 ])('nothing is unpacked outside of the folder: %s', async (name, bytes) => {
   await put({ [name]: bytes })
-  await expect(unpack(home.path(name), home.path('into'))).rejects.toMatchObject({ code: 'TEST_FAILED' })
+  await expect(unpack(home.path(name), home.path('into'), new AbortController().signal)).rejects.toMatchObject({ code: 'TEST_FAILED' })
   expect((await readdir(home.folder)).sort()).toEqual(['into', name])
   expect(await readFile(home.path(name))).toEqual(Buffer.from(bytes))
 })

@@ -64,6 +64,7 @@ export class DevpiHome implements AsyncDisposable {
         this.#notice(text)
       },
       interrupted: options.interrupted ?? new AbortController().signal,
+      unread: new AbortController().signal,
       now: Date.now,
     })
     return checked(ranOf(code, out, err), wordsOf(line), options, out)

@@ -199,7 +199,7 @@ test('headers of core metadata', async () => {
     ['name', 'kite'], ['classifier', 'A'], ['classifier', 'B'], ['summary', 'one\ntwo'], ['description', 'Body: text\n'],
   ])
   await put({ 'kite-1.0-py3-none-any.whl': wheel('kite', '1.0', { metadata: { Platform: ['any'], 'Supported-Platform': ['linux'], 'Provides-Extra': ['x', 'y'] } }).bytes })
-  const { fields } = await readDistribution(home.path('kite-1.0-py3-none-any.whl'))
+  const { fields } = await readDistribution(home.path('kite-1.0-py3-none-any.whl'), new AbortController().signal)
   expect(fields).toEqual(expect.arrayContaining([['platform', 'any'], ['supported_platform', 'linux'], ['provides_extras', 'x'], ['provides_extras', 'y'], ['pyversion', '3']]))
   expect(await readFile(home.path('kite-1.0-py3-none-any.whl'))).toBeDefined()
 })
