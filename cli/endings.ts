@@ -24,10 +24,17 @@ export function listenForEndings(): Endings {
     process.on(signal, () => {
       if (interruption.signal.aborted) process.exit(code)
       interruption.abort(code)
+      if (signal === 'SIGHUP') process.on('exit', dieOfHangup)
       setTimeout(() => process.exit(code), LONGEST_END_MS).unref()
     })
   }
   return { interrupted: interruption.signal, ...listenToOutputs() }
+}
+
+/** Node 20 aborts, and leaves a core file, when it cannot set the terminal back that was closed: so the signal has its way in the end. */
+function dieOfHangup(): void {
+  process.removeAllListeners('SIGHUP')
+  process.kill(process.pid, 'SIGHUP')
 }
 
 /** A terminal that was closed and a pipe without a reader are no fault; a full disk is one. */

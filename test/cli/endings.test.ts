@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { constants } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from '#test/support/free-port.js'
 import { sdist } from '#test/support/archives.js'
@@ -37,7 +38,7 @@ interface Process extends AsyncDisposable {
 
 function start(words: readonly string[], env: NodeJS.ProcessEnv = {}): Process {
   const child = spawn(process.execPath, [BIN, ...words], { cwd: home.folder, env: { PATH: process.env['PATH'], HOME: home.folder, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
-  const ended = once(child, 'close').then(([code, signal]) => (typeof code === 'number' ? code : signal === 'SIGKILL' ? -1 : -2))
+  const ended = once(child, 'close').then(([code, signal]) => (typeof code === 'number' ? code : 128 + constants.signals[signal as NodeJS.Signals]))
   let text = ''
   const look: (() => void)[] = []
   const take = (chunk: Buffer): void => {
