@@ -2,6 +2,9 @@ import type { Readable } from 'node:stream'
 import { Failure, interruption } from './failure.js'
 
 const MOST_LINE_CHARACTERS = 64 * 1024
+const BACKSPACE = '\u007f'
+const CTRL = { c: '\u0003', d: '\u0004', u: '\u0015', w: '\u0017' } as const
+const CURSOR_KEYS = /\u001b(?:\[[\d;]*[A-Za-z~]|O[A-Z])/g
 
 /** Reads what is typed, line by line. Between lines nothing is read, so that the process may end. */
 export class LineReader {
@@ -42,17 +45,19 @@ export class LineReader {
     return rest === '' ? undefined : rest
   }
 
-  /** In raw mode the terminal leaves its keys to us: Ctrl-C, Ctrl-D and backspace. */
+  /** In raw mode the terminal leaves its keys to us. Those that stand for no character are passed over. */
   #take(text: string, raw: boolean): void {
     if (!raw) {
       this.#pending += text
       return
     }
-    for (const key of text) {
-      if (key === '\u0003') throw interruption()
-      if (key === '\u0004') this.#ended = true
-      else if (key === '\u007f' || key === '\b') this.#pending = [...this.#pending].slice(0, -1).join('')
-      else this.#pending += key
+    for (const key of text.replace(CURSOR_KEYS, '')) {
+      if (key === CTRL.c) throw interruption()
+      if (key === CTRL.d) this.#ended = true
+      else if (key === BACKSPACE || key === '\b') this.#pending = this.#pending.replace(/[^\r\n]$/u, '')
+      else if (key === CTRL.u) this.#pending = this.#pending.replace(/[^\r\n]*$/, '')
+      else if (key === CTRL.w) this.#pending = this.#pending.replace(/[^\s]*[ \t]*$/, '')
+      else if (key >= ' ' || key === '\r' || key === '\n' || key === '\t') this.#pending += key
     }
   }
 
@@ -76,6 +81,10 @@ export class LineReader {
       const onAbort = (): void => {
         settle()
         reject(interruption())
+      }
+      if (this.#interrupted.aborted) {
+        onAbort()
+        return
       }
       if (input.readableEnded) {
         onEnd()

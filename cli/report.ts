@@ -10,7 +10,7 @@ import type { Terminal } from './terminal.js'
  */
 export function reportFailure(error: unknown, terminal: Terminal, surroundings: Surroundings, usage: string): number {
   const failure = failureOf(error, surroundings)
-  if (surroundings.interrupted.aborted && surroundings.terminals.err) surroundings.writeErr('\r\u001b[K') // over the ^C that the terminal showed
+  writeOverCtrlC(surroundings)
   if (terminal.json) terminal.document({ ...failure.result, error: failure.toJson() })
   if (failure.code === 'USAGE') {
     terminal.line(usage)
@@ -21,6 +21,11 @@ export function reportFailure(error: unknown, terminal: Terminal, surroundings: 
   if (failure.hint !== undefined && !terminal.json) terminal.note(failure.hint)
   if (terminal.debugging && failure.code !== 'USAGE') terminal.note(stackOf(failure.cause ?? failure))
   return exitCodeOf(failure, surroundings.interrupted)
+}
+
+/** The terminal has shown ^C at the foot: the next line is written over it. */
+export function writeOverCtrlC({ interrupted, terminals, writeErr }: Surroundings): void {
+  if (interrupted.aborted && terminals.err) writeErr('\r\u001b[K')
 }
 
 function failureOf(error: unknown, { interrupted }: Surroundings): Failure {

@@ -9,6 +9,7 @@ import { buildDocs } from '../docs.js'
 import { Failure, usageError } from '../failure.js'
 import { argument, INDEX_FLAG, textFlag } from '../flags.js'
 import { findIndex, type IndexTarget } from '../place.js'
+import { writeOverCtrlC } from '../report.js'
 import { requireAll, type Uploaded, uploadFiles, type UploadOptions } from '../upload-files.js'
 import { watchFolder, type WatchOptions } from '../watch-folder.js'
 import { WorkFolder } from '../work-folder.js'
@@ -109,6 +110,7 @@ function watchedFolder({ cwd }: Context, paths: readonly string[]): string {
 /** With `--json` each file is one line, as it comes, or with `--once` all of them are one document. */
 async function watch(context: Context, target: IndexTarget, options: WatchOptions): Promise<object | undefined> {
   const summary = await watchFolder(context, target, options)
+  writeOverCtrlC(context.surroundings)
   context.terminal.note(`${summary.uploaded} uploaded, ${summary.failed} not`)
   if (options.once && summary.failed > 0) throw new Failure('UPLOAD_FAILED', 'not all files were uploaded', { result: summary })
   return context.terminal.json && !options.once ? undefined : summary
