@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { relative } from 'node:path'
 import type { Context } from './base-command.js'
 import { Failure, requireGoingOn } from './failure.js'
@@ -21,6 +21,8 @@ export interface Ended {
 }
 
 const MOST_KEPT_CHARACTERS = 1 << 22
+/** A terminal tells its Ctrl-C to all programs in it. One that is told again meanwhile cannot tidy up, so it gets this time first. */
+const TOLD_BY_TERMINAL_MS = 700
 /** Between asking a program to end and ending it. */
 const GRACE_MS = 1000
 
@@ -50,10 +52,11 @@ export async function runChild(context: Context, command: readonly string[], opt
 
   // A shell waits for what it started, and that may hold the pipes for long.
   const interrupt = (): void => {
-    child.kill('SIGINT')
     child.stdout?.destroy()
     child.stderr?.destroy()
-    setTimeout(() => child.kill('SIGKILL'), GRACE_MS).unref()
+    const { input, out, err } = surroundings.terminals
+    if (!input && !out && !err) askToEnd(child)
+    else setTimeout(() => askToEnd(child), TOLD_BY_TERMINAL_MS).unref()
   }
   surroundings.interrupted.addEventListener('abort', interrupt)
   const endAtOnce = (): void => void child.kill('SIGKILL')
@@ -72,6 +75,11 @@ export async function runChild(context: Context, command: readonly string[], opt
     surroundings.interrupted.removeEventListener('abort', interrupt)
     process.off('exit', endAtOnce)
   }
+}
+
+function askToEnd(child: ChildProcess): void {
+  child.kill('SIGINT')
+  setTimeout(() => child.kill('SIGKILL'), GRACE_MS).unref()
 }
 
 /** `-->  <folder>$ program args  [NAME=value,…]`. */
