@@ -16,8 +16,10 @@ export interface ChildOptions {
 
 export interface Ended {
   readonly code: number
-  /** Both outputs, if they were kept. */
+  /** The end of both outputs, if they were kept. */
   readonly output: string
+  /** All of its standard output, if it was kept. */
+  readonly result: string
 }
 
 const MOST_KEPT_CHARACTERS = 1 << 22
@@ -43,12 +45,18 @@ export async function runChild(context: Context, command: readonly string[], opt
     stdio: isTerminal ? ['ignore', 'inherit', 'inherit'] : ['ignore', 'pipe', 'pipe'],
   })
   let output = ''
-  const take = (write: (text: string) => void) => (chunk: Buffer) => {
-    if (options.output === 'shown') write(chunk.toString())
-    else output = (output + chunk.toString()).slice(-MOST_KEPT_CHARACTERS)
+  const results: string[] = []
+  const take = (text: string, write: (text: string) => void): void => {
+    if (options.output === 'shown') write(text)
+    else output = (output + text).slice(-MOST_KEPT_CHARACTERS)
   }
-  child.stdout?.on('data', take(terminal.json ? surroundings.writeErr : surroundings.writeOut))
-  child.stderr?.on('data', take(surroundings.writeErr))
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    if (options.output === 'kept') results.push(text)
+    take(text, terminal.json ? surroundings.writeErr : surroundings.writeOut)
+  })
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    take(text, surroundings.writeErr)
+  })
 
   // A shell waits for what it started, and that may hold the pipes for long.
   const interrupt = (): void => {
@@ -67,7 +75,7 @@ export async function runChild(context: Context, command: readonly string[], opt
       child.once('close', (exit, signal) => resolve(exit ?? (signal === 'SIGINT' ? 130 : 1)))
     })
     requireGoingOn(surroundings.interrupted)
-    return { code, output }
+    return { code, output, result: results.join('') }
   } catch (error) {
     if (codeOf(error) === 'ENOENT') throw new Failure('CONFIG', `command not found: ${program}`, { cause: error })
     throw error

@@ -1,14 +1,14 @@
 import { existsSync } from 'node:fs'
-import { chmod, copyFile, cp, lstat, mkdir, readlink, symlink, utimes } from 'node:fs/promises'
-import { basename, dirname, join, relative, sep } from 'node:path'
+import { chmod, copyFile, cp, lstat, mkdir, readFile, readlink, symlink, utimes, writeFile } from 'node:fs/promises'
+import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import type { Context } from './base-command.js'
 import { runChild } from './children.js'
 import { Failure, requireGoingOn } from './failure.js'
 
-/** How a version control system tells which files it has, each name ended by a zero byte. */
+/** How a version control system tells which files it has below a folder, as seen from there, each name ended by a zero byte. */
 const SYSTEMS: Readonly<Record<string, readonly string[]>> = {
   '.git': ['git', 'ls-files', '-z', '--recurse-submodules'],
-  '.hg': ['hg', 'status', '-0', '-ncamd'],
+  '.hg': ['hg', 'status', '-0', '-ncamd', '--config', 'ui.relative-paths=yes', '.'],
 }
 
 export interface ExportOptions {
@@ -30,17 +30,32 @@ export async function exportSources(context: Context, { project, into, onlyProje
   const { root, metadata } = repository
   const source = onlyProject ? project : root
   const copy = join(into, basename(source))
-  await copyFiles(context, source, copy, await versionedFiles(context, metadata, source))
+  const files = await versionedFiles(context, metadata, source)
+  const below = relative(source, project).split(sep).join('/')
+  if (!files.some((name) => below === '' || name.startsWith(`${below}/`))) {
+    throw new Failure('BUILD_FAILED', `no file of ${project} is versioned in ${root}`, { hint: 'add the files to the repository, or use --no-vcs to build in place' })
+  }
+  await copyFiles(context, source, copy, files)
   if (onlyProject) {
     context.terminal.warn(`not copying vcs repository metadata for ${metadata}`)
     return copy
   }
-  await cp(join(root, metadata), join(copy, metadata), { recursive: true, verbatimSymlinks: true, filter: () => !context.surroundings.interrupted.aborted })
-  requireGoingOn(context.surroundings.interrupted)
+  await copyMetadata(join(root, metadata), join(copy, metadata), context.surroundings.interrupted)
   context.terminal.info(`copied repo ${join(root, metadata)} to ${join(copy, metadata)}`)
   const build = join(copy, relative(root, project))
   await mkdir(build, { recursive: true })
   return build
+}
+
+async function copyMetadata(from: string, to: string, interrupted: AbortSignal): Promise<void> {
+  if ((await lstat(from)).isFile()) {
+    // Of a submodule or another work tree of git it is a file that names where the data lies, as seen from there.
+    const text = await readFile(from, 'utf8')
+    await writeFile(to, text.replace(/^(gitdir: )(.*)$/m, (_line, key: string, path: string) => key + resolve(dirname(from), path)))
+    return
+  }
+  await cp(from, to, { recursive: true, verbatimSymlinks: true, filter: () => !interrupted.aborted })
+  requireGoingOn(interrupted)
 }
 
 /** The nearest folder above, or the project's own, that a version control system keeps. */
@@ -53,11 +68,11 @@ function findRepository(project: string): { readonly root: string; readonly meta
 }
 
 async function versionedFiles(context: Context, metadata: string, source: string): Promise<string[]> {
-  const { code, output } = await runChild(context, SYSTEMS[metadata] ?? [], { cwd: source, output: 'kept', silent: true })
+  const { code, output, result } = await runChild(context, SYSTEMS[metadata] ?? [], { cwd: source, output: 'kept', silent: true })
   if (code !== 0) {
     throw new Failure('BUILD_FAILED', output.trim(), { hint: 'use --no-vcs to build in place' })
   }
-  return output.split('\0').filter((name) => name !== '' && !name.split('/').includes('..')).sort()
+  return result.split('\0').filter((name) => name !== '' && !name.split('/').includes('..')).sort()
 }
 
 /** Mode and time of each file stay, links stay links; one that is versioned but was deleted is told of. */

@@ -8,7 +8,7 @@ import { sdist, wheel } from '#test/support/archives.js'
 import { testWith } from '#test/support/real-clients.js'
 import { startServer, type TestServer } from '#test/support/server.js'
 import { zip } from '#test/support/zip-builder.js'
-import { DevpiHome } from './run-devpi.js'
+import { DevpiHome, type Ran } from './run-devpi.js'
 
 let server: TestServer
 let root: string
@@ -145,6 +145,57 @@ describe('building', () => {
     expect(ran.code).toBe(0)
     expect((await readdir(cwd)).sort()).toEqual(['dist', 'example.py', 'pyproject.toml', 'untracked.py'])
     expect((await readdir(tmpdir())).filter((name) => name.startsWith('devpi-') && ran.out[0]?.includes(name))).toEqual([])
+  })
+
+  /** Says what is there of the sources and their repository, and builds nothing. */
+  const LOOK = '#!/bin/sh\n[ "$1" = -c ] && exit 0\nfind . -type f ! -path "./.[gh]*/*" | sort\ngit rev-parse --absolute-git-dir 2>/dev/null || hg root 2>/dev/null\nexit 3\n'
+  const look = async (line: string, cwd: string): Promise<Ran> => {
+    await put({ 'look.sh': LOOK })
+    await chmod(home.path('look.sh'), 0o755)
+    const ran = await home.run(`upload ${line} -v -p ${home.path('look.sh')}`, { cwd })
+    return { ...ran, out: ran.out.slice(ran.out.findIndex((text) => text.startsWith('pre-build')) + 1) }
+  }
+
+  testWith(['hg'])('out of a Mercurial repository, the whole of it or the project alone', async () => {
+    await begin('hga')
+    await rm(join(folder, '.git'), { recursive: true })
+    const hg = (...args: string[]): void => void execFileSync('hg', ['--cwd', folder, '--config', 'ui.username=t', ...args], { stdio: 'ignore', env: { ...process.env, HGPLAIN: '1' } })
+    hg('init')
+    hg('add', 'sub/example/pyproject.toml', 'sub/example/example.py')
+    hg('commit', '-m', 'x')
+    const cwd = join(folder, 'sub/example')
+    expect((await look('', cwd)).out).toEqual(['./example.py', './pyproject.toml', expect.stringMatching(/\/upload\/devpi-project-\w+$/)])
+    const alone = await look('--setupdir-only', cwd)
+    expect(alone.out).toEqual(['./example.py', './pyproject.toml'])
+    expect(alone.err).toContain('not copying vcs repository metadata for .hg')
+  })
+
+  test('out of a submodule of git, whose data lies elsewhere', async () => {
+    await begin('gsu')
+    const git = (...args: string[]): void => void execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.com', '-c', 'protocol.file.allow=always', ...args], { cwd: folder, stdio: 'ignore' })
+    git('init', '-q', 'outer')
+    git('-C', 'outer', 'submodule', 'add', '-q', folder, 'inner')
+    expect((await look('', join(folder, 'outer/inner/sub/example'))).out).toEqual(['./deleted.txt', './example.py', './pyproject.toml', join(folder, 'outer/.git/modules/inner')])
+  })
+
+  test('out of a repository that has nothing of the project', async () => {
+    await begin('gno')
+    await mkdir(join(folder, 'new'))
+    await writeFile(join(folder, 'new/setup.py'), '')
+    const cwd = join(folder, 'new')
+    expect(await look('', cwd)).toMatchObject({ code: 1, err: [`no file of ${cwd} is versioned in ${folder}`, expect.stringContaining('--no-vcs')] })
+    expect((await look('--setupdir-only', cwd)).code).toBe(1)
+    expect((await look('--no-vcs', cwd)).out).toEqual(['./setup.py', join(folder, '.git')])
+  })
+
+  test('names outside ASCII, so many that they come in pieces', async () => {
+    await begin('gmany')
+    const names = Array.from({ length: 2000 }, (_, at) => `sub/example/${'\u00e4\u4e16\u{1F511}'.repeat(6)}${at}.txt`)
+    for (const name of names) await writeFile(join(folder, name), '')
+    execFileSync('git', ['-C', folder, 'add', 'sub'], { stdio: 'ignore' })
+    const { out, err } = await look('', join(folder, 'sub/example'))
+    expect(err.filter((line) => line.includes('not there'))).toEqual([])
+    expect(out.filter((line) => line.endsWith('.txt') && line.includes('\u{1F511}'))).toHaveLength(names.length)
   })
 
   withBuild('a build that fails shows what it printed', async () => {

@@ -26,6 +26,7 @@ const CLIENTS = {
   pipenv: ['pipenv', '--version'],
   poetry: ['poetry', '--version'],
   git: ['git', '--version'],
+  hg: ['hg', '--version'],
   bash: ['bash', '--version'],
   zsh: ['zsh', '--version'],
   fish: ['fish', '--version'],
