@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { isPep440 } from '#log-format/version.js'
 import { Failure } from './failure.js'
+import { codeOf } from './state-files.js'
 
 const MOST_METADATA_BYTES = 5 * 1024 * 1024
 
@@ -56,7 +57,11 @@ const FIELDS: Readonly<Record<string, string>> = {
   dynamic: 'dynamic',
 }
 
-const DOCS = /^(.+?)(?:-(\d[^-]*|v\d[^-]*))?\.docs?\.(zip)$/i
+const DOCS = /^(.+?)(?:-(\d[^-]*|v\d[^-]*))?\.docs?\.zip$/i
+/** Documentation that is to be repacked before. */
+export const DOCS_TAR = /\.docs?\.(?:tar\.gz|tgz)$/i
+/** Sdists as they once were. */
+const OLD_TAR = /\.(?:tar\.(?:bz2|xz|lzma|z)|tbz2?|txz)$/i
 
 /** Endings of what is taken out of a folder. */
 const ARCHIVE = /\.(egg|tar|tar\.bz2|tar\.gz|tgz|whl|zip)$/
@@ -70,6 +75,7 @@ export async function readDistribution(path: string, interrupted: AbortSignal): 
   const filename = basename(path)
   const docs = DOCS.exec(filename)
   if (docs !== null) return documentation(path, filename, docs)
+  if (DOCS_TAR.test(filename)) throw new Failure('UPLOAD_FAILED', `${filename}: documentation is sent as .doc.zip`)
   const text = await metadataText(path, filename, interrupted)
   const headers = parseHeaders(text)
   const name = headers.find(([header]) => header === 'name')?.[1] ?? ''
@@ -107,15 +113,24 @@ function pythonOfTag(tag: string): string {
   return major === undefined ? 'any' : minor === undefined || minor === '' ? major : `${major}.${minor}`
 }
 
+const UPLOADED = 'only wheels, sdists (.tar.gz, .zip), eggs and documentation (.doc.zip) are uploaded'
+
+/** What goes wrong in archives, as libraries put it, in words that say what to look for. */
+function reasonOf(error: unknown): string {
+  const reason = error instanceof Error ? error.message : 'unknown fault'
+  if (/^(?:Bad archive|Archive read error)/.test(reason)) return 'it is no zip archive, or not a whole one'
+  return codeOf(error) === 'Z_BUF_ERROR' ? 'it ends too early' : reason
+}
+
 async function metadataText(path: string, filename: string, interrupted: AbortSignal): Promise<string> {
   try {
     if (/\.(whl|zip|egg)$/i.test(filename)) return await textInZip(path, filename.toLowerCase().endsWith('.whl') ? 'METADATA' : 'PKG-INFO')
     if (/\.(tar\.gz|tgz|tar)$/i.test(filename)) return await textInTar(path, interrupted)
   } catch (error) {
     if (error instanceof Failure || interrupted.aborted) throw error
-    throw new Failure('UPLOAD_FAILED', `${filename}: ${error instanceof Error ? error.message : 'cannot be read'}`, { cause: error })
+    throw new Failure('UPLOAD_FAILED', `${filename}: cannot be read: ${reasonOf(error)}`, { cause: error })
   }
-  throw new Failure('UPLOAD_FAILED', `${filename}: nothing is known of such files`, { hint: 'wheels, sdists (.tar.gz, .zip) and eggs can be uploaded, and .doc.zip files' })
+  throw new Failure('UPLOAD_FAILED', `${filename}: ${OLD_TAR.test(filename) ? 'sdists are uploaded as .tar.gz or .zip, pack it anew' : UPLOADED}`)
 }
 
 /** The member of that name that lies highest. */

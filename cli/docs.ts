@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs'
 import { mkdir, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { Context } from './base-command.js'
 import { findPython } from './build.js'
 import { runChild } from './children.js'
 import { Failure } from './failure.js'
-import { parseHeaders } from './dist-metadata.js'
+import { DOCS_TAR, parseHeaders } from './dist-metadata.js'
 import { expandPath } from './session.js'
 import { shownBelow } from './source-tree.js'
 import { findProgram, findVenv } from './venv.js'
@@ -35,6 +35,14 @@ with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
                 archive.write(path, os.path.relpath(path, root))
 `
 
+/** Writes the files of a tar into a zip, as they are called there. */
+const REPACK = `import sys, tarfile, zipfile
+with tarfile.open(sys.argv[1]) as tar, zipfile.ZipFile(sys.argv[2], "w", zipfile.ZIP_DEFLATED) as archive:
+    for member in tar:
+        if member.isfile():
+            archive.writestr(member.name[2:] if member.name.startswith("./") else member.name, tar.extractfile(member).read())
+`
+
 /** What the build backend says of the project (PEP 517). */
 const METADATA = `import sys
 from build.util import project_wheel_metadata
@@ -54,6 +62,15 @@ export async function buildDocs(context: Context, request: DocsRequest, isolatio
   const { code, output } = await runChild(context, [python, '-c', ZIP, html, target], { cwd: request.project, output: 'kept', silent: true })
   if (code !== 0) throw new Failure('BUILD_FAILED', output.trim())
   terminal.line(`built: ${shownBelow(target, cwd)} [sphinx docs] ${Math.floor((await stat(target)).size / 1000)}kb`)
+  return target
+}
+
+/** Documentation in a tar, as a zip in that folder, which is what servers take. */
+export async function repackDocs(context: Context, path: string, into: string, python: string | undefined): Promise<string> {
+  const target = join(into, basename(path).replace(DOCS_TAR, '.doc.zip'))
+  const { code, output } = await runChild(context, [findPython(context, python), '-c', REPACK, path, target], { cwd: into, output: 'kept', silent: true })
+  if (code !== 0) throw new Failure('UPLOAD_FAILED', `${basename(path)}: cannot be repacked: ${output.trim().split('\n').at(-1) ?? ''}`)
+  context.terminal.info(`repackaged ${basename(path)} to ${basename(target)}`)
   return target
 }
 

@@ -186,5 +186,6 @@ export function requireAll(target: IndexTarget, uploads: readonly Uploaded[], bu
   const failed = uploads.filter(({ ok }) => !ok)
   const result = { index: target.index, built, uploads, ok: failed.length === 0 }
   if (failed.length === 0) return result
-  throw new Failure('UPLOAD_FAILED', `POST to ${maskUrl(submitUrl(target))} FAILED`, { result, ...(uploads.length > 1 && { hint: `${failed.length} of ${uploads.length} files were not uploaded` }) })
+  const nothingSent = uploads.every(({ sha256 }) => sha256 === '') // what cannot be read has none
+  throw new Failure('UPLOAD_FAILED', nothingSent ? 'nothing was uploaded' : `POST to ${maskUrl(submitUrl(target))} FAILED`, { result, ...(uploads.length > 1 && { hint: `${failed.length} of ${uploads.length} files were not uploaded` }) })
 }

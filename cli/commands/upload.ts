@@ -4,8 +4,8 @@ import * as Flags from '@oclif/core/flags'
 import { type Context, DevpiCommand } from '../base-command.js'
 import { type BuildRequest, buildDistributions, prepareSources } from '../build.js'
 import { findFiles, newestOnly } from '../dist-files.js'
-import { type Distribution, readDistribution } from '../dist-metadata.js'
-import { buildDocs } from '../docs.js'
+import { type Distribution, DOCS_TAR, readDistribution } from '../dist-metadata.js'
+import { buildDocs, repackDocs } from '../docs.js'
 import { Failure, usageError } from '../failure.js'
 import { argument, INDEX_FLAG, textFlag } from '../flags.js'
 import { findIndex, type IndexTarget } from '../place.js'
@@ -69,7 +69,7 @@ refused does not keep the others back; the exit code is 1 then.`
     if (paths.length > 0) {
       const files = await findFiles(paths, context.cwd, flags['from-dir'])
       if (files.length === 0) throw new Failure('UPLOAD_FAILED', `nothing to upload found in ${paths.join(', ')}`)
-      return await uploadNamed(context, target, files, { ...options, onlyLatest: flags['only-latest'] })
+      return await uploadNamed(context, target, files, { ...options, onlyLatest: flags['only-latest'], python: flags.python })
     }
     await using work = await WorkFolder.open(context, 'devpi')
     const { sdist, wheel } = formatsOf(context, flags)
@@ -137,15 +137,22 @@ function formatsOf({ terminal }: Context, { sdist, wheel, formats }: FormatFlags
   return { sdist: named.some((format) => format.startsWith('sdist')), wheel: named.includes('bdist_wheel') }
 }
 
+interface NamedOptions extends UploadOptions {
+  readonly onlyLatest: boolean
+  readonly python: string | undefined
+}
+
 /** Files that cannot be read are told of, like those that are refused. */
-async function uploadNamed(context: Context, target: IndexTarget, files: readonly string[], options: UploadOptions & { readonly onlyLatest: boolean }): Promise<object> {
+async function uploadNamed(context: Context, target: IndexTarget, files: readonly string[], options: NamedOptions): Promise<object> {
   const readable: Distribution[] = []
   const unreadable: Uploaded[] = []
+  await using work = files.some((file) => DOCS_TAR.test(file)) ? await WorkFolder.open(context, 'devpi') : undefined
   for (const file of files) {
     try {
-      readable.push(await readDistribution(file, context.surroundings.interrupted))
+      const path = work !== undefined && DOCS_TAR.test(file) ? await repackDocs(context, file, work.path, options.python) : file
+      readable.push(await readDistribution(path, context.surroundings.interrupted))
     } catch (error) {
-      if (!(error instanceof Failure)) throw error
+      if (!(error instanceof Failure) || error.code === 'CANCELLED') throw error
       context.terminal.error(error.message)
       unreadable.push({ file, action: 'file_upload', status: null, ok: false, reason: error.message, sha256: '', skipped: false, attestations: 0 })
     }

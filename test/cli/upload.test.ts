@@ -7,6 +7,7 @@ import { kindOf, parseHeaders, readDistribution } from '#cli/dist-metadata.js'
 import { sdist, wheel } from '#test/support/archives.js'
 import { testWith } from '#test/support/real-clients.js'
 import { startServer, type TestServer } from '#test/support/server.js'
+import { tarGz } from '#test/support/tar-builder.js'
 import { zip } from '#test/support/zip-builder.js'
 import { DevpiHome, type Ran } from './run-devpi.js'
 
@@ -71,16 +72,23 @@ test('one bad file does not keep the others back', async () => {
 test.each([
   ['upload missing.whl', 'path does not exist: missing.whl'],
   ['upload .', '.: is a directory but --from-dir not specified'],
-  ['upload --from-dir .', 'nothing to upload found in .'],
+  ['upload --from-dir empty', 'nothing to upload found in empty'],
   ['upload *.whl', expect.stringMatching(/^nothing matches \*\.whl in /)],
   ['upload', expect.stringMatching(/^neither pyproject.toml nor setup.py found in /)],
-  ['upload x.txt', 'x.txt: nothing is known of such files'],
+  ['upload x.txt', 'x.txt: only wheels, sdists (.tar.gz, .zip), eggs and documentation (.doc.zip) are uploaded'],
+  ['upload x-1.0.exe', 'x-1.0.exe: only wheels, sdists (.tar.gz, .zip), eggs and documentation (.doc.zip) are uploaded'],
+  ['upload x-1.0.tar.bz2', 'x-1.0.tar.bz2: sdists are uploaded as .tar.gz or .zip, pack it anew'],
+  ['upload cut/cut-1.0-py3-none-any.whl', 'cut-1.0-py3-none-any.whl: cannot be read: it is no zip archive, or not a whole one'],
+  ['upload cut/cut-1.0.tar.gz', 'cut-1.0.tar.gz: cannot be read: it ends too early'],
+  ['upload cut/cut-1.0.doc.tgz', expect.stringMatching(/^cut-1\.0\.doc\.tgz: cannot be repacked: /)],
 ])('%s fails', async (line, message) => {
   await begin(`u${String(server.head())}`)
-  await put({ 'x.txt': 'x' })
+  await put({ 'x.txt': 'x', 'empty/x.txt': 'x', 'x-1.0.exe': 'x', 'x-1.0.tar.bz2': 'x', 'cut/cut-1.0.doc.tgz': 'x' })
+  await put({ 'cut/cut-1.0-py3-none-any.whl': wheel('cut', '1.0').bytes.subarray(0, 60), 'cut/cut-1.0.tar.gz': sdist('cut', '1.0').bytes.subarray(0, 60) })
   const ran = await home.run(line)
   expect(ran.code).toBe(1)
   expect(ran.err[0]).toEqual(message)
+  expect(ran.err.filter((text) => text.startsWith('POST'))).toEqual([])
 })
 
 test('a refusal says why, and a mirror that it is one', async () => {
@@ -96,6 +104,20 @@ test('a refusal says why, and a mirror that it is one', async () => {
   await home.succeed('logoff')
   expect(await home.run('upload kite-1.0-py3-none-any.whl')).toMatchObject({ code: 1, err: expect.arrayContaining([`401 FAIL file_upload of kite-1.0-py3-none-any.whl to ${root}pia/dev/`]) })
   expect(await home.run('upload kite-1.0-py3-none-any.whl --index root/pypi')).toMatchObject({ code: 1, err: [`The index ${root}root/pypi does not support upload.`, 'Most likely, it is a mirror.'] })
+})
+
+test('documentation in a tar is sent as a zip', async () => {
+  await begin('rex')
+  await put({ 'kite-1.0-py3-none-any.whl': wheel('kite', '1.0').bytes, 'kite-1.0.docs.tgz': tarGz([{ name: './index.html', bytes: Buffer.from('<p>kite</p>') }, { name: 'img/logo.svg', bytes: Buffer.from('<svg/>') }]) })
+  const out = await home.succeed('upload kite-1.0.docs.tgz kite-1.0-py3-none-any.whl')
+  expect(out.slice(1)).toEqual([
+    'repackaged kite-1.0.docs.tgz to kite-1.0.doc.zip',
+    `register kite-1.0 to ${root}rex/dev/`,
+    `file_upload of kite-1.0-py3-none-any.whl to ${root}rex/dev/`,
+    `doc_upload of kite-1.0.doc.zip to ${root}rex/dev/`,
+  ])
+  expect(await (await server.fetch('/rex/dev/kite/1.0/+doc/img/logo.svg')).text()).toBe('<svg/>')
+  expect(existsSync(out[0]?.replace('using workdir ', '') ?? '/')).toBe(false)
 })
 
 test('documentation goes after its release; of several versions the newest alone', async () => {
