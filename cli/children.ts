@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { relative } from 'node:path'
 import type { Context } from './base-command.js'
 import { Failure, requireGoingOn } from './failure.js'
-import { codeOf } from './state-files.js'
+import { codeOf } from './system-faults.js'
 
 export interface ChildOptions {
   readonly cwd: string

@@ -3,7 +3,7 @@ import type { OptionsInit, RequestError } from 'got'
 import { Failure, interruption } from './failure.js'
 import { proxyAgents, proxyFor } from './proxy.js'
 import type { Session } from './session.js'
-import { codeOf } from './state-files.js'
+import { codeOf } from './system-faults.js'
 import { maskUrl } from './urls.js'
 
 /** Certificates and proxies of a connection to `url`, out of what was stored for its server and out of the environment. */

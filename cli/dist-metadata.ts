@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { isPep440 } from '#log-format/version.js'
 import { Failure } from './failure.js'
-import { codeOf } from './state-files.js'
+import { codeOf } from './system-faults.js'
 
 const MOST_METADATA_BYTES = 5 * 1024 * 1024
 

@@ -8,6 +8,7 @@ import { listOf, objectOf, textOf } from './json.js'
 import { targetOf } from './place.js'
 import { proxyFor } from './proxy.js'
 import { messageOf, type Reply } from './reply.js'
+import { isDamaged } from './state-files.js'
 import { findProgram, findVenv, type Venv } from './venv.js'
 
 /** One thing that was looked at; an entry of `checks` with `--json`. */
@@ -37,6 +38,10 @@ export async function examine(context: Context): Promise<Check[]> {
 
 async function checkState({ session }: Context): Promise<Check[]> {
   const path = join(session.clientDir, 'auth.json')
+  const files = ['current.json', 'auth.json', 'settings.json'].map((name) => join(session.clientDir, name))
+  for (const file of files) {
+    if (await isDamaged(file)) return [{ id: 'state', status: 'error', detail: `${file} cannot be understood, and counts as empty`, fix: 'mend it, or remove it' }]
+  }
   const found = await stat(path).catch(() => undefined)
   if (found === undefined || process.platform === 'win32') return [{ id: 'state', status: 'ok', detail: `state is in ${session.clientDir}` }]
   const open = (found.mode & 0o077) !== 0

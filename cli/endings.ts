@@ -1,5 +1,5 @@
 import type { Failure } from './failure.js'
-import { codeOf } from './state-files.js'
+import { codeOf } from './system-faults.js'
 
 /** Signals that end a command in order, and the exit codes shells know them by. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expandPath, homeFolder } from './session.js'
-import { codeOf } from './state-files.js'
+import { codeOf } from './system-faults.js'
 import type { Terminal } from './terminal.js'
 import type { UrlCredentials } from './urls.js'
 

@@ -2,6 +2,7 @@ import { CLIError } from '@oclif/core/errors'
 import { exitCodeOf } from './endings.js'
 import { Failure, interruption, usageError } from './failure.js'
 import type { Surroundings } from './surroundings.js'
+import { systemFailure } from './system-faults.js'
 import type { Terminal } from './terminal.js'
 
 /**
@@ -32,6 +33,8 @@ function failureOf(error: unknown, { interrupted }: Surroundings): Failure {
   if (error instanceof Failure) return error
   if (interrupted.aborted) return interruption(error)
   if (error instanceof CLIError) return usageError(error.message.replace(/\nSee more help with --help$/, ''))
+  const refused = systemFailure(error)
+  if (refused !== undefined) return refused
   const message = error instanceof Error ? error.message : String(error)
   return new Failure('CONFIG', `unexpected fault: ${message}`, { cause: error, hint: 'run it again with --debug to see where' })
 }

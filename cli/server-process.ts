@@ -8,7 +8,8 @@ import { Failure, requireGoingOn } from './failure.js'
 import { isObject, parseJson } from './json.js'
 import { PACKAGE_ROOT } from './package-root.js'
 import { expandPath } from './session.js'
-import { codeOf, replaceFile } from './state-files.js'
+import { replaceFile } from './state-files.js'
+import { codeOf } from './system-faults.js'
 
 const SERVER = join(PACKAGE_ROOT, 'server/bin/devpi-server.js')
 const START_TIMEOUT_MS = 60_000

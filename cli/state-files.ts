@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Failure } from './failure.js'
-import { isObject, type JsonObject } from './json.js'
+import { isObject, type JsonObject, parseJson } from './json.js'
+import { codeOf, isDiskFull, systemReason } from './system-faults.js'
 
 const LOCK_WAIT_MS = 10_000
 const LOCK_STALE_MS = 30_000
@@ -15,14 +16,10 @@ export async function readState(path: string): Promise<JsonObject> {
     text = await readFile(path, 'utf8')
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return {}
-    throw new Failure('CONFIG', `cannot read ${path}: ${codeOf(error) ?? 'unknown fault'}`, { cause: error })
+    throw new Failure('CONFIG', `cannot read ${path}: ${systemReason(error)}`, { cause: error })
   }
-  try {
-    const value: unknown = JSON.parse(text)
-    return isObject(value) ? value : {}
-  } catch {
-    return {}
-  }
+  const value = parseJson(text)
+  return isObject(value) ? value : {}
 }
 
 /**
@@ -37,16 +34,29 @@ export async function changeState(path: string, mode: number, change: (before: J
       const before = await readState(path)
       const after = change(before)
       const text = JSON.stringify(after, sortedKeys, 2)
-      if (text !== JSON.stringify(before, sortedKeys, 2)) await replaceFile(path, text, mode)
+      if (text === JSON.stringify(before, sortedKeys, 2)) return after
+      if (Object.keys(before).length === 0) await keepDamaged(path)
+      await replaceFile(path, text, mode)
       return after
     })
   } catch (error) {
     if (error instanceof Failure) throw error
-    throw new Failure('CONFIG', `cannot write ${path}: ${codeOf(error) ?? 'unknown fault'}`, {
+    throw new Failure('CONFIG', `cannot write ${path}: ${systemReason(error)}`, {
       cause: error,
-      hint: 'use --clientdir DIR for a folder that you may write to',
+      hint: isDiskFull(error) ? 'make room, or use --clientdir DIR for a folder on another disk' : 'use --clientdir DIR for a folder that you may write to',
     })
   }
+}
+
+/** What counted as empty may be a file that somebody can still mend. */
+async function keepDamaged(path: string): Promise<void> {
+  if (await isDamaged(path)) await copyFile(path, `${path}.damaged`)
+}
+
+/** Whether a file is there that holds something, but no object. */
+export async function isDamaged(path: string): Promise<boolean> {
+  const text = await readFile(path, 'utf8').catch(() => '')
+  return text.trim() !== '' && !isObject(parseJson(text))
 }
 
 /** Writes a new file beside it and renames: it is the old text or the new one at any moment. */
@@ -88,8 +98,4 @@ async function withLock<T>(path: string, work: () => Promise<T>): Promise<T> {
 function sortedKeys(_key: string, value: unknown): unknown {
   if (!isObject(value)) return value
   return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
-}
-
-export function codeOf(error: unknown): string | undefined {
-  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }

@@ -34,7 +34,9 @@ export async function toxConfig({ env, cwd }: Context, folder: string, { config,
     const text = await readFile(path, 'utf8').catch(() => undefined)
     if (text !== undefined && isMeant(text)) return path
   }
-  if (fallbackIni === undefined) throw new Failure('TEST_FAILED', `no tox.ini/pyproject.toml/setup.cfg file found in ${folder}`)
+  if (fallbackIni === undefined) throw new Failure('TEST_FAILED', `no tox.ini/pyproject.toml/setup.cfg file found in ${folder}`, {
+    hint: 'let the sdist contain one (`include tox.ini` in MANIFEST.in), or name one with -c or --fallback-ini',
+  })
   const near = expandPath(fallbackIni, env, cwd)
   return (await stat(near).catch(() => undefined))?.isFile() === true ? near : existingFile(join(folder, fallbackIni))
 }

@@ -5,7 +5,7 @@ import { Failure } from '../failure.js'
 import { requiredArgument } from '../flags.js'
 import { parseJson } from '../json.js'
 import { expandPath } from '../session.js'
-import { codeOf } from '../state-files.js'
+import { codeOf } from '../system-faults.js'
 
 /** Sends a JSON document to an address of the server. */
 export default class Patchjson extends DevpiCommand {

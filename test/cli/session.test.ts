@@ -73,6 +73,9 @@ test.each(['', 'nonsense', '[]', '{"login": 7}', 'null'])('a file that holds %j 
   expect(session.place).toBeUndefined()
   await session.change({ username: 'ada' })
   expect(session.userAt(ROOT)).toBe('ada')
+  const isKept = (await readdir(home.path('.devpi/client'))).includes('current.json.damaged')
+  expect(isKept).toBe(['nonsense', '[]', 'null'].includes(text))
+  if (isKept) expect(await readFile(home.path('.devpi/client/current.json.damaged'), 'utf8')).toBe(text)
 })
 
 test('changes at the same time all stay', async () => {
