@@ -2,16 +2,14 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { systemFailure } from '#cli/system-faults.js'
 import { DevpiHome } from './run-devpi.js'
 
-const fault = (code: string, more: object = {}): Error => Object.assign(new Error(`${code}: as Node says it`), { code, ...more })
-
-test.each<[Error, string | undefined, string | undefined]>([
-  [fault('ENOSPC', { syscall: 'write' }), 'no space is left on the device', 'make room, or set TMPDIR to a folder on another disk'],
-  [fault('ENOSPC', { path: '/a', dest: '/b' }), '/b: no space is left on the device', 'make room, or set TMPDIR to a folder on another disk'],
-  [fault('EACCES', { path: '/a' }), '/a: permission denied', undefined],
-  [fault('ERR_INVALID_ARG_TYPE'), undefined, undefined],
-  [new TypeError('a bug'), undefined, undefined],
-])('%s is told as %j', (error, message, hint) => {
-  const failure = systemFailure(error)
+test.each<[fault: object, message: string | undefined, hint: string | undefined]>([
+  [{ code: 'ENOSPC', syscall: 'write' }, 'no space is left on the device', 'make room, or set TMPDIR to a folder on another disk'],
+  [{ code: 'ENOSPC', path: '/a', dest: '/b' }, '/b: no space is left on the device', 'make room, or set TMPDIR to a folder on another disk'],
+  [{ code: 'EACCES', path: '/a' }, '/a: permission denied', undefined],
+  [{ code: 'ERR_INVALID_ARG_TYPE' }, undefined, undefined],
+  [{}, undefined, undefined],
+])('a fault with %j is told as %j', (fault, message, hint) => {
+  const failure = systemFailure(Object.assign(new Error('as Node says it'), fault))
   expect([failure?.message, failure?.hint]).toEqual([message, hint])
 })
 
