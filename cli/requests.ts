@@ -171,6 +171,7 @@ export class Requests {
 /** The request that a redirect asks for. One that changes something keeps its method and body, on the same host; 303 asks for the answer alone. */
 function followed(outgoing: Outgoing, status: number, location: string): Outgoing {
   const { method, url, headers } = outgoing
+  if (!URL.canParse(location, url)) throw new Failure('CONNECT', `${maskUrl(url)} redirects to '${location}', which is no address`)
   const target = new URL(location, url)
   if (method === 'GET' || method === 'HEAD') return { ...outgoing, url: target.href }
   if (outgoing.thenLook === true) return { method: 'HEAD', url: target.href, headers }

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import { type AddressInfo, connect, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer as createNetServer, type Socket } from 'node:net'
 import { proxyFor } from '#cli/proxy.js'
 import { listen, plain } from './listening.js'
 import { DevpiHome } from './run-devpi.js'
@@ -121,6 +121,20 @@ test('plain requests go through a proxy', async () => {
   expect(server.seen).toHaveLength(1)
 })
 
+test.each<[string, string, RegExp]>([
+  ['another protocol', 'SSH-2.0-OpenSSH\r\n', /speaks no HTTP: is that the right port\?$/],
+  ['nothing', '', /ends the connection without an answer/],
+  ['a place that is none', 'HTTP/1.1 302 Found\r\nLocation: http://[::\r\nContent-Length: 0\r\n\r\n', /redirects to 'http:\/\/\[::', which is no address$/],
+  ['a redirect in circles', 'HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n', /redirects in circles$/],
+])('what answers with %s is told of', async (_name, answer, hint) => {
+  const server = createNetServer((socket) => socket.on('error', () => undefined).once('data', () => socket.end(answer)))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await using strange = await DevpiHome.open()
+  const { code, err } = await strange.run(`use http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  expect([code, err.at(-1)]).toEqual([1, expect.stringMatching(hint)])
+  await new Promise((resolve) => server.close(resolve))
+})
+
 test('a certificate is checked, against an authority of its own if told, through a tunnel too', async () => {
   const [key, cert] = [home.path('key.pem'), home.path('cert.pem')]
   execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert], { stdio: 'ignore' })
@@ -141,6 +155,15 @@ test('a certificate is checked, against an authority of its own if told, through
   await using strange = await DevpiHome.open()
   await strange.succeed(`use --insecure ${url}`)
   expect((await home.run('use --ca-cert missing.pem https://localhost:1/')).err).toEqual([`The CA certificate at '${home.path('missing.pem')}' doesn't exist.`])
+  expect((await strange.run(`use --ca-cert ${key} https://localhost:1/`)).err).toEqual([`The CA certificate at '${key}' holds no certificate in PEM form.`])
+  expect((await strange.run(`use --client-cert ${cert} https://localhost:2/`)).err).toEqual([`The client certificate at '${cert}' holds no private key in PEM form.`])
+
+  const byNumber = url.replace('localhost', '127.0.0.1')
+  expect(await strange.run(`use --ca-cert ${cert} ${byNumber}`)).toMatchObject({ code: 1, err: [expect.stringContaining('SSL verification failed'), expect.any(String), 'the certificate is not for 127.0.0.1: use a name that it is for'] })
+  expect((await strange.run(`use ${url.replace('https', 'http')}`)).err.at(-1)).toContain('does it want https?')
+  await using other = await listen(plain, devpi('http'))
+  const { err } = await strange.run(`use ${other.url.replace('http', 'https')}`)
+  expect(err.slice(1)).toEqual(['write EPROTO SSL routines: wrong version number', `does the server speak https? try \`devpi use ${other.url}\``])
 })
 
 test('a server that asks for a certificate of its clients gets the one that is stored for it, until that is forgotten', async () => {
