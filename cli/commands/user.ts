@@ -39,6 +39,7 @@ export default class User extends DevpiCommand {
 
 function requireName(name: string | undefined): string {
   if (name === undefined) throw new Failure('CONFIG', 'need to specify a username')
+  if (name.includes('/')) throw new Failure('CONFIG', 'user name contains a slash')
   return name
 }
 

@@ -119,6 +119,8 @@ test('users are changed with and without -m, arguments in any order, and weak pa
   expect(await weak('\n\nno\nshort\nshort\nyes\n', 'cy')).toMatchObject({ code: 0, out: ['user created: cy'] })
   expect((await home.run('-y user -c di', { interactive: true, input: 'short\nshort\n' })).code).toBe(0)
   expect(await home.succeed('index -l root')).toEqual(['root/pypi'])
-  expect(await home.run('index -l a/b')).toMatchObject({ code: 1, err: ['user name contains a slash'] })
+  for (const line of ['index -l a/b', 'user -c a/b password=1', 'user --delete a/b']) {
+    expect(await home.run(line)).toMatchObject({ code: 1, err: ['user name contains a slash'] })
+  }
   expect((await home.run('index nonsense=')).code).toBe(1)
 })
