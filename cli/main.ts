@@ -9,7 +9,7 @@ import { listenForEndings } from './endings.js'
 import { PACKAGE_ROOT } from './package-root.js'
 import { reportFailure } from './report.js'
 import { ofThisProcess, provideSurroundings, type Surroundings } from './surroundings.js'
-import type { Terminal } from './terminal.js'
+import { type Terminal, wantsColour } from './terminal.js'
 
 type CommandClass = (new (argv: string[], config: Interfaces.Config) => DevpiCommand) & { id: string }
 
@@ -74,7 +74,7 @@ class PrintedHelp extends Help {
   readonly #surroundings: Surroundings
 
   constructor(config: Interfaces.Config, surroundings: Surroundings) {
-    super(config, { stripAnsi: !surroundings.terminals.out })
+    super(config, { stripAnsi: !wantsColour(surroundings.env, surroundings.terminals.out) })
     this.#surroundings = surroundings
   }
 
