@@ -18,7 +18,7 @@ import { maskUrl } from './urls.js'
 const TRIES = 3
 const FIRST_WAIT_MS = 500
 /** Passing faults of servers and proxies in front of them. */
-const PASSING = [429, 502, 503, 504]
+export const PASSING = [429, 502, 503, 504]
 
 export interface UploadOptions {
   readonly jobs: number

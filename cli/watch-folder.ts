@@ -5,7 +5,8 @@ import type { Context } from './base-command.js'
 import { isArchiveName, readDistribution } from './dist-metadata.js'
 import { Failure } from './failure.js'
 import type { IndexTarget } from './place.js'
-import { digestOf, type Uploaded, uploadFiles } from './upload-files.js'
+import { systemFailure } from './system-faults.js'
+import { digestOf, PASSING, type Uploaded, uploadFiles } from './upload-files.js'
 
 export interface WatchOptions {
   readonly folder: string
@@ -50,7 +51,8 @@ export async function watchFolder(context: Context, target: IndexTarget, options
     if (options.once) events.push(event)
     else if (context.terminal.json) context.surroundings.writeOut(`${JSON.stringify(event)}\n`)
   }
-  const queue = new UploadQueue(context, target, tell)
+  const ended = AbortSignal.any([context.surroundings.interrupted, context.surroundings.unread])
+  const queue = new UploadQueue(context, target, { told: tell, isPatient: !options.once, ended })
   if (options.once) {
     for (const name of (await readdir(options.folder)).sort()) if (isMeant(name)) queue.add(resolve(options.folder, name))
     return { ...(await queue.drained()), events }
@@ -67,7 +69,7 @@ export async function watchFolder(context: Context, target: IndexTarget, options
   watcher.on('ready', () => context.terminal.note(`watching ${options.folder}, end with Ctrl-C`))
   watcher.on('error', (error) => context.terminal.error(`${options.folder}: ${error instanceof Error ? error.message : 'cannot be watched'}`))
   try {
-    await untilAborted(AbortSignal.any([context.surroundings.interrupted, context.surroundings.unread]))
+    await untilAborted(ended)
   } finally {
     await watcher.close()
   }
@@ -85,20 +87,31 @@ function untilAborted(signal: AbortSignal): Promise<void> {
   })
 }
 
+interface QueueOptions {
+  readonly told: (event: WatchEvent) => void
+  /** Waits for a server that is away. */
+  readonly isPatient: boolean
+  readonly ended: AbortSignal
+}
+
 /** One file after the other, in the order in which they were complete. */
 class UploadQueue {
   readonly #context: Context
   readonly #target: IndexTarget
   readonly #told: (event: WatchEvent) => void
+  readonly #isPatient: boolean
+  readonly #ended: AbortSignal
   readonly #done = new Set<string>()
   #work: Promise<void> = Promise.resolve()
   #uploaded = 0
   #failed = 0
 
-  constructor(context: Context, target: IndexTarget, told: (event: WatchEvent) => void) {
+  constructor(context: Context, target: IndexTarget, { told, isPatient, ended }: QueueOptions) {
     this.#context = context
     this.#target = target
     this.#told = told
+    this.#isPatient = isPatient
+    this.#ended = ended
   }
 
   add(path: string): void {
@@ -111,36 +124,41 @@ class UploadQueue {
   }
 
   async #upload(path: string): Promise<void> {
-    const { surroundings, terminal } = this.#context
-    if (surroundings.interrupted.aborted) return
+    const { terminal } = this.#context
+    if (this.#ended.aborted) return
     try {
-      const file = await readDistribution(path, surroundings.interrupted)
-      const key = `${file.filename} ${await digestOf(path, surroundings.interrupted)}`
+      const file = await readDistribution(path, this.#ended)
+      const key = `${file.filename} ${await digestOf(path, this.#ended)}`
       if (this.#done.has(key)) return
       const [result] = await this.#untilAnswered(() => uploadFiles(this.#context, this.#target, [file], { jobs: 1, dryRun: false, skipExisting: true }))
       if (result === undefined) return
       this.#tell(result)
       if (result.ok) this.#done.add(key)
     } catch (error) {
-      if (surroundings.interrupted.aborted) return
-      if (!(error instanceof Failure)) throw error
-      if (error.code === 'LOGIN_EXPIRED') terminal.note(error.hint ?? '')
-      terminal.error(error.message)
-      this.#tell({ file: path, action: 'file_upload', status: null, ok: false, reason: error.message, sha256: '', skipped: false, attestations: 0 })
+      if (this.#ended.aborted) return
+      // Nothing ends the watch: a file may be gone by now, or closed to us.
+      const { message, hint } = error instanceof Failure ? error : (systemFailure(error) ?? new Failure('UPLOAD_FAILED', `${path}: ${error instanceof Error ? error.message : 'unknown fault'}`))
+      terminal.error(message)
+      if (hint !== undefined) terminal.note(hint)
+      this.#tell({ file: path, action: 'file_upload', status: null, ok: false, reason: message, sha256: '', skipped: false, attestations: 0 })
     }
   }
 
-  /** Tries as long as nobody answers, at growing distances. */
-  async #untilAnswered<T>(upload: () => Promise<T>): Promise<T> {
-    const { surroundings, terminal } = this.#context
+  /** Tries as long as nobody answers, or only a proxy in front of a server that is away, at growing distances. */
+  async #untilAnswered(upload: () => Promise<readonly Uploaded[]>): Promise<readonly Uploaded[]> {
     for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
+      let fault: string
       try {
-        return await upload()
+        const results = await upload()
+        const away = results.find(({ status }) => status !== null && PASSING.includes(status))
+        if (away === undefined || !this.#isPatient) return results
+        fault = `${away.status ?? ''} ${away.reason},`
       } catch (error) {
-        if (!(error instanceof Failure) || error.code !== 'CONNECT') throw error
-        terminal.warn(`${error.message.split('\n')[0] ?? ''} trying again in ${waitMs / 1000} s`)
+        if (!this.#isPatient || !(error instanceof Failure) || !isPassing(error)) throw error
+        fault = error.message.split('\n')[0] ?? ''
       }
-      await sleep(waitMs, undefined, { signal: surroundings.interrupted })
+      this.#context.terminal.warn(`${fault} trying again in ${waitMs / 1000} s`)
+      await sleep(waitMs, undefined, { signal: this.#ended })
     }
   }
 
@@ -150,4 +168,8 @@ class UploadQueue {
     const event = result.skipped ? 'skipped' : result.ok ? 'uploaded' : 'failed'
     this.#told({ event, file: result.file, sha256: result.sha256, status: result.status, ...(!result.ok && { reason: result.reason }) })
   }
+}
+
+function isPassing({ code, request }: Failure): boolean {
+  return code === 'CONNECT' || PASSING.includes(request?.status ?? 0)
 }

@@ -1,6 +1,7 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { wheel } from '#test/support/archives.js'
 import { startServer } from '#test/support/server.js'
+import { listen, plain } from './listening.js'
 import { DevpiHome } from './run-devpi.js'
 
 test('a watched folder: what is there, what comes, each once, and after a server was away', async () => {
@@ -40,4 +41,38 @@ test('a watched folder: what is there, what comes, each once, and after a server
   expect(code).toBe(0)
   expect(await home.succeed('list kite')).toHaveLength(2)
   await server.stop()
+})
+
+test('a proxy that stays while the server behind it is away is waited for too, but not by --once', async () => {
+  let away = true
+  let posted = 0
+  await using proxy = await listen(plain, (req, res) => {
+    const root = `http://${req.headers.host ?? ''}`
+    const reply = (status: number, value: object): void => void res.writeHead(status, { 'content-type': 'application/json', 'x-devpi-api-version': '2' }).end(JSON.stringify(value))
+    if (req.url?.endsWith('/+api') === true) reply(200, { type: 'apiconfig', result: { login: `${root}/+login`, index: `${root}/a/dev`, simpleindex: `${root}/a/dev/+simple/`, pypisubmit: `${root}/a/dev/` } })
+    else if (req.method === 'POST') {
+      posted += 1
+      req.resume().on('end', () => (away ? res.writeHead(502, 'Bad Gateway').end('<html>') : reply(200, {})))
+    } else reply(404, {})
+  })
+  await using home = await DevpiHome.open()
+  await mkdir(home.path('dist'))
+  await writeFile(home.path('dist/kite-1.0-py3-none-any.whl'), wheel('kite', '1.0').bytes)
+  await home.run(`use ${proxy.url}/a/dev`)
+  expect(await home.run('upload --watch --once')).toMatchObject({ code: 1, err: expect.arrayContaining(['0 uploaded, 1 not']) })
+  expect(posted).toBe(3)
+
+  const stop = new AbortController()
+  const waiting = home.until('502 Bad Gateway, trying again in 0.5 s').then(() => (away = false))
+  const uploaded = home.until('"event":"uploaded"').then(() => stop.abort())
+  const { out, code } = await home.run('upload --watch --json --poll-ms 50', { interrupted: stop.signal })
+  await Promise.all([waiting, uploaded])
+  expect([code, out]).toEqual([0, [expect.stringContaining('"event":"uploaded"')]])
+
+  const end = new AbortController()
+  const later = home.until('watching ').then(() => end.abort())
+  expect((await home.run('upload --watch --json --new-only', { interrupted: end.signal })).out).toEqual([])
+  await later
+  expect(await home.run('upload --watch --once --new-only')).toMatchObject({ code: 2 })
+  expect(await home.run('upload --watch --poll-ms x')).toMatchObject({ code: 2, err: ["devpi: error: argument --poll-ms: 'x' is no number of milliseconds from 10 on"] })
 })
