@@ -6,8 +6,9 @@ import { Failure } from './failure.js'
 import { isObject, type JsonObject, parseJson } from './json.js'
 import { codeOf, isDiskFull, systemReason } from './system-faults.js'
 
-const LOCK_WAIT_MS = 10_000
-const LOCK_STALE_MS = 30_000
+/** Longer than a lock is respected that somebody left behind, so that nobody fails because of one. */
+const LOCK_WAIT_MS = 15_000
+const LOCK_STALE_MS = 10_000
 
 /** The object in a file; empty for one that is missing, empty, or no object. Nobody's state is worth a crash. */
 export async function readState(path: string): Promise<JsonObject> {

@@ -1,5 +1,5 @@
-import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdir, symlink } from 'node:fs/promises'
+import { constants, createReadStream, createWriteStream } from 'node:fs'
+import { copyFile, lstat, mkdir, symlink } from 'node:fs/promises'
 import { basename, dirname, join, resolve, sep } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
@@ -73,6 +73,13 @@ async function unpackEntry(entry: Member, unpacking: Unpacking, links: (() => Pr
     links.push(async () => {
       await mkdir(dirname(path), { recursive: true })
       await symlink(target, path)
+    })
+  } else if (type === 'link' && typeof linkname === 'string') {
+    const target = unpacking.place(linkname, 0)
+    links.push(async () => {
+      await mkdir(dirname(path), { recursive: true })
+      if (!(await lstat(target)).isFile()) throw unpacking.fault(`has a link to what is no file: ${name}`)
+      await copyFile(target, path, constants.COPYFILE_EXCL)
     })
   } else if (type === 'file' || type === 'contiguous-file') {
     await mkdir(dirname(path), { recursive: true })

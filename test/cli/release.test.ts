@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { splitWords } from '#cli/tox.js'
 import { readToxReport, verdictLine, verdictsOf } from '#cli/tox-report.js'
@@ -126,7 +126,20 @@ testWith(['venv', 'ensurepip'])('pip installs, with its own exit code', async ()
   expect((await home.succeed('install --venv env -l', { env })).join('\n')).toMatch(/list of installed packages on \S+env\n[\s\S]*kite/)
 })
 
+test('links in a tar are unpacked, hard ones as copies', async () => {
+  await writeFile(home.path('x.tar.gz'), tarGz([
+    { name: 'x/b', type: '1', linkName: 'x/a' },
+    { name: 'x/c', type: '2', linkName: 'a' },
+    { name: 'x/a', bytes: Buffer.from('text') },
+  ]))
+  await unpack(home.path('x.tar.gz'), home.path('into'), new AbortController().signal)
+  for (const name of ['a', 'b', 'c']) expect(await readFile(home.path('into/x', name), 'utf8')).toBe('text')
+  expect((await lstat(home.path('into/x/c'))).isSymbolicLink()).toBe(true)
+})
+
 test.each<[string, Uint8Array]>([
+  ['x.tar.gz', tarGz([{ name: 'x', type: '1', linkName: '../out' }])],
+  ['x.tar.gz', tarGz([{ name: 'x', type: '1', linkName: 'y' }, { name: 'y', type: '2', linkName: 'z' }, { name: 'z', bytes: Buffer.from('x') }])],
   ['x.tar.gz', tarGz([{ name: '../out', bytes: Buffer.from('x') }])],
   ['x.tar.gz', tarGz([{ name: 'x/../../out', bytes: Buffer.from('x') }])],
   ['x.zip', zip([{ name: '../out', bytes: Buffer.from('x') }])],

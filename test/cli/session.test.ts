@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { Session } from '#cli/session.js'
 import { changeState } from '#cli/state-files.js'
 import { DevpiHome } from './run-devpi.js'
@@ -113,4 +113,18 @@ test('an active environment with a selection of its own has that', async () => {
   await mkdir(home.path('venv'))
   await writeFile(home.path('venv/devpi.json'), JSON.stringify({ login: 'http://local.example/+login' }))
   expect((await openIn(home, { VIRTUAL_ENV: home.path('venv') })).root).toBe('http://local.example/')
+})
+
+test('a lock that was left behind is taken over, and one that is held is waited for', async () => {
+  await using home = await DevpiHome.open()
+  const path = home.path('state.json')
+  await writeFile(`${path}.lock`, '')
+  await utimes(`${path}.lock`, new Date(0), new Date(0))
+  await changeState(path, 0o600, () => ({ a: 1 }))
+  expect(await readdir(home.folder)).toEqual(['state.json'])
+
+  await writeFile(`${path}.lock`, '')
+  const changed = changeState(path, 0o600, (before) => ({ ...before, b: 2 }))
+  await rm(`${path}.lock`)
+  expect(await changed).toEqual({ a: 1, b: 2 })
 })
