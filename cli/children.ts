@@ -68,7 +68,7 @@ export async function runChild(context: Context, command: readonly string[], opt
   }
   surroundings.interrupted.addEventListener('abort', interrupt)
   const endAtOnce = (): void => void child.kill('SIGKILL')
-  process.on('exit', endAtOnce)
+  process.prependListener('exit', endAtOnce) // before its folders are removed
   try {
     const code = await new Promise<number>((resolve, reject) => {
       child.once('error', reject)
