@@ -160,18 +160,21 @@ export function fieldsOfKind(kind: MutationKind): readonly string[] {
 
 /** What a mutation says it is about, as text; a kind of a newer release may say it, too. */
 export interface MutationNames {
-  readonly user?: string
-  readonly index?: string
-  readonly project?: string
+  readonly user?: string | undefined
+  readonly index?: string | undefined
+  readonly project?: string | undefined
 }
 
 export function namesInMutation(mutation: Mutation | ForeignMutation): MutationNames {
-  const { user, index, project }: { readonly [field: string]: unknown } = { ...mutation }
   return {
-    ...(typeof user === 'string' && { user }),
-    ...(typeof index === 'string' && { index }),
-    ...(typeof project === 'string' && { project }),
+    user: 'user' in mutation ? textIn(mutation.user) : undefined,
+    index: 'index' in mutation ? textIn(mutation.index) : undefined,
+    project: 'project' in mutation ? textIn(mutation.project) : undefined,
   }
+}
+
+function textIn(value: JsonValue | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined
 }
 
 export function isMutationKind(kind: string): kind is MutationKind {

@@ -54,6 +54,7 @@ const SKIPPED_NOTE = 'blob-fetch-skipped'
 const RETRY: BackOff = { firstMs: 5000, longestMs: 60 * 60 * 1000 }
 const PAUSE: BackOff = { firstMs: 500, longestMs: 30_000 }
 /** Entries looked through between two moves of the durable cursor. */
+const ENTRIES_AT_A_TIME = 256
 const ENTRIES_PER_MOVE = 1000
 /** The rest after going through the backlog, for each content in it: about five times as long as it took to read. */
 const REST_MS_EACH = 0.05
@@ -161,8 +162,10 @@ export class BlobFetch implements AsyncDisposable {
 
   /** Few enough to hold while the first of them is fetched, however long that takes. */
   async #nextEntries(): Promise<readonly StoredEntry[]> {
-    for await (const entries of this.#input.storage.entries.read(nextSerial(this.#seen))) return entries
-    return []
+    const from = nextSerial(this.#seen)
+    const found: StoredEntry[] = []
+    for await (const entries of this.#input.storage.entries.read(from, toSerial(from + ENTRIES_AT_A_TIME))) found.push(...entries)
+    return found
   }
 
   /** Resolves once the content is here, is not wanted, or has a lane. */

@@ -83,8 +83,7 @@ export class BatchFold {
     const wanted = new Set<string>()
     for (const { changes } of entries) {
       for (const { name } of changes) {
-        if (this.#seen?.mayHave(name) === false) this.#seen.add(name)
-        else if (!this.#unwritten.has(name)) wanted.add(name)
+        if (this.#seen?.mayHaveHad(name) !== false && !this.#unwritten.has(name)) wanted.add(name)
       }
     }
     if (wanted.size === 0) return new Map()
