@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { watch } from 'node:fs'
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -6,8 +7,10 @@ import { Refusal } from '#log-format/api/refusal.js'
 import type { Logger } from './logger.js'
 import type { PromoteOptions } from './node-role.js'
 
-/** How often a server looks whether it is asked, and who asks whether there is an answer. */
+/** How often who asks looks whether there is an answer. */
 const LOOK_MS = 100
+/** How often a server looks whether it is asked, even if its system tells of no change in the folder. */
+const LOOK_ANYHOW_MS = 1000
 const ANSWER_TIMEOUT_MS = 30_000
 
 /** What became of it, in a sentence. */
@@ -52,6 +55,8 @@ export class PromoteRequests implements AsyncDisposable {
   readonly #logger: Logger
   readonly #stop = new AbortController()
   readonly #running: Promise<void>
+  #isChanged = false
+  #wake: () => void = () => undefined
 
   constructor(serverDir: string, promote: (options: PromoteOptions) => Promise<string>, logger: Logger) {
     this.#serverDir = serverDir
@@ -62,6 +67,7 @@ export class PromoteRequests implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort()
+    this.#wake()
     await this.#running
   }
 
@@ -70,14 +76,40 @@ export class PromoteRequests implements AsyncDisposable {
     const request = join(this.#serverDir, REQUEST_FILE)
     await rm(request, { force: true })
     await rm(join(this.#serverDir, ANSWER_FILE), { force: true })
+    this.#watch()
     while (!signal.aborted) {
+      this.#isChanged = false
       const [, id, option] = /^([0-9a-f]{32})(?: (\S+))?$/.exec((await textOf(request)) ?? '') ?? []
       if (id !== undefined) {
         await rm(request, { force: true })
         await this.#answer(id, { lostSecrets: option === ACCEPT_LOST_SECRETS ? 'accept' : 'refuse' })
       }
-      await wait(LOOK_MS, undefined, { signal, ref: false }).catch(() => undefined)
+      await this.#change()
     }
+  }
+
+  /** Looking ten times a second costs an idle server more than all the rest it does. */
+  #watch(): void {
+    try {
+      const watcher = watch(this.#serverDir, { persistent: false, signal: this.#stop.signal })
+      watcher.on('error', () => undefined).on('change', () => {
+        this.#isChanged = true
+        this.#wake()
+      })
+    } catch {
+      // Too many folders are watched on this machine: it looks anyhow.
+    }
+  }
+
+  /** Resolves when there may be a request. */
+  async #change(): Promise<void> {
+    if (this.#isChanged || this.#stop.signal.aborted) return
+    let timer: NodeJS.Timeout | undefined
+    await new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, LOOK_ANYHOW_MS).unref()
+      this.#wake = resolve
+    })
+    clearTimeout(timer)
   }
 
   async #answer(id: string, options: PromoteOptions): Promise<void> {
