@@ -10,7 +10,7 @@ import type { PromoteOptions } from './node-role.js'
 /** How often who asks looks whether there is an answer. */
 const LOOK_MS = 100
 /** How often a server looks whether it is asked, even if its system tells of no change in the folder. */
-const LOOK_ANYHOW_MS = 1000
+const LOOK_ANYHOW_MS = 2000
 const ANSWER_TIMEOUT_MS = 30_000
 
 /** What became of it, in a sentence. */
