@@ -2,8 +2,12 @@ import { packValue, unpackValue } from '#log-format/codec.js'
 import { keys } from '#log-format/keys.js'
 import type { Projection } from '#server/storage/projection.js'
 import type { Storage } from '#server/storage/storage.js'
+import { textFields } from './text-fields.js'
 
 const NAME = 'blob-references'
+const NAMED = packValue(null)
+
+const digest = textFields('sha256')
 
 /**
  * Blob → links that ever named it: null for one that still does, else when it
@@ -15,12 +19,12 @@ export const blobReferences: Projection = {
   name: NAME,
   shape: 3,
   fold(change, rows) {
-    const link = keys.link.match(change)
-    if (link === undefined) return
-    const { before, after } = link
+    if (change.family !== keys.link.family) return
+    const [before] = change.read('before', digest) ?? []
+    const [after] = change.read('after', digest) ?? []
     const path = change.segments.join('/')
-    if (before !== undefined && before.sha256 !== after?.sha256) rows.put(`${before.sha256}\0${path}`, packValue(change.time))
-    if (after !== undefined) rows.put(`${after.sha256}\0${path}`, packValue(null))
+    if (before !== undefined && before !== after) rows.put(`${before}\0${path}`, packValue(change.time))
+    if (after !== undefined) rows.put(`${after}\0${path}`, NAMED)
   },
 }
 

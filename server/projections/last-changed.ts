@@ -39,9 +39,16 @@ export const lastChanged: Projection = {
   name: NAME,
   shape: 1,
   fold(change, rows) {
-    const value = packValue(change.serial)
-    for (const scope of scopesOf(change)) rows.put(scope, value)
+    for (const scope of scopesOf(change)) rows.put(scope, packedSerial(change.serial))
   },
+}
+
+let packed = { serial: NO_SERIAL, bytes: packValue(NO_SERIAL) }
+
+/** Packed once for all changes of an entry. */
+function packedSerial(serial: Serial): Uint8Array {
+  if (packed.serial !== serial) packed = { serial, bytes: packValue(serial) }
+  return packed.bytes
 }
 
 /** When a scope changed last, as far as the head; -1 for one that never did. */

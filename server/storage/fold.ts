@@ -6,7 +6,7 @@ import type { Serial } from '#log-format/serial.js'
 import type { JsonValue } from '#log-format/values.js'
 import type { RowOperation } from './database.js'
 import type { FoldedChange, FoldedMutation, Projection, RowSink } from './projection.js'
-import { type EntryAt, headRow, valueOf } from './head-row.js'
+import { type EntryAt, headRow, type ReadValue, readValue, valueOf } from './head-row.js'
 import { keyName, keyRow, oldRow, projectionRow, stampBytes, stampOf } from './rows.js'
 
 /** The state before an entry. */
@@ -141,6 +141,11 @@ class LazyChange implements FoldedChange {
     this.#beforeRow = before
     this.#afterBytes = valueBytes
     this.#entryAt = entryAt
+  }
+
+  read<T>(which: 'before' | 'after', read: ReadValue<T>): T | undefined {
+    if (which === 'before') return this.#beforeRow && readValue(this.#beforeRow, this.#entryAt, read)
+    return this.#afterBytes && read(this.#afterBytes, 0)
   }
 
   get before(): JsonValue | undefined {

@@ -1,12 +1,15 @@
 import type { ObservedChange } from '#log-format/key-pattern.js'
 import type { MutationNames } from '#log-format/mutation.js'
 import type { Serial } from '#log-format/serial.js'
+import type { ReadValue } from './head-row.js'
 
 /** One change of an entry, with the value before it (from the keyspace) and the one after it (from the entry). */
 export interface FoldedChange extends ObservedChange {
   readonly serial: Serial
   /** ms since the epoch, of the entry. */
   readonly time: number
+  /** What `read` makes of the msgpack of a value; undefined where there is none. For many changes, to build a value whole costs more than what is wanted of it. */
+  read<T>(which: 'before' | 'after', read: ReadValue<T>): T | undefined
 }
 
 /** What an entry as a whole is about. */
