@@ -1,5 +1,6 @@
+import { unpackValue } from '#log-format/codec.js'
 import { keys } from '#log-format/keys.js'
-import type { ProjectValue } from '#log-format/values.js'
+import type { ProjectValue, VersionValue } from '#log-format/values.js'
 import type { ProjectRef } from '#server/commands/lookups.js'
 import { enteredAt, offersMetadataOf } from '#server/commands/mirrors.js'
 import type { SimpleFile } from '#server/packaging/simple-page.js'
@@ -52,34 +53,46 @@ export async function readProjectFiles(reader: Reader, ref: ProjectRef): Promise
   const known = await reader.get(keys.project(ref))
   if (known === undefined) return undefined
 
+  // Side by side: each of them is mostly waiting for LevelDB's thread.
+  const [versionKeys, links, mirrored] = await Promise.all([
+    allOf(reader.scanBatches(keys.version.under(user, index, project), readVersion)),
+    allOf(reader.scanBatches(keys.link.under(user, index, project), readLinkFields)),
+    allOf(reader.scanBatches(keys.mirrorFile.under(user, index, project), readMirrorFields)),
+  ])
   const versions = new Map<string, ProjectVersion>()
-  for await (const { segments, value } of reader.scan(keys.version.under(user, index, project))) {
+  for (const { segments, value } of versionKeys.flat()) {
     const version = segments[3] ?? ''
     versions.set(version, { version, key: versionSortKey(version), yanked: value.yanked })
   }
   const files: ProjectFile[][] = []
   let last = ''
-  for await (const batch of reader.scanBatches(keys.link.under(user, index, project), readLinkFields)) {
-    for (const { segments, value } of batch) {
-      const [, , , version = '', basename = ''] = segments
-      const found = versions.get(version)
-      // The text that the versions have, so that not each file keeps one of its own.
-      const file = projectFile(basename, found?.version ?? version, found?.key, value)
-      if (file === undefined) continue
-      if (files.length === 0 || version !== last) files.push([])
-      files.at(-1)?.push(file)
-      last = version
-    }
+  for (const { segments, value } of links.flat()) {
+    const [, , , version = '', basename = ''] = segments
+    const found = versions.get(version)
+    // The text that the versions have, so that not each file keeps one of its own.
+    const file = projectFile(basename, found?.version ?? version, found?.key, value)
+    if (file === undefined) continue
+    if (files.length === 0 || version !== last) files.push([])
+    files.at(-1)?.push(file)
+    last = version
   }
-  for await (const batch of reader.scanBatches(keys.mirrorFile.under(user, index, project), readMirrorFields)) {
-    for (const { segments, value } of batch) {
-      if (value.isGone) continue
-      const version = versions.get(value.version) ?? { version: value.version, key: versionSortKey(value.version), yanked: undefined }
-      versions.set(version.version, version)
-      files.push([mirroredFile(segments[3] ?? '', version, value, known)])
-    }
+  for (const { segments, value } of mirrored.flat()) {
+    if (value.isGone) continue
+    const version = versions.get(value.version) ?? { version: value.version, key: versionSortKey(value.version), yanked: undefined }
+    versions.set(version.version, version)
+    files.push([mirroredFile(segments[3] ?? '', version, value, known)])
   }
   return { files: inOrder(files), versions }
+}
+
+async function allOf<T>(batches: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = []
+  for await (const batch of batches) found.push(batch)
+  return found
+}
+
+function readVersion(bytes: Uint8Array, start: number): Pick<VersionValue, 'yanked'> {
+  return unpackValue(bytes.subarray(start)) as Pick<VersionValue, 'yanked'>
 }
 
 /** Files of one version come together and mostly in order, so that there is little to sort. */
