@@ -146,13 +146,13 @@ class Sender {
       pyversion: parsed?.pythonVersion ?? 'source',
       sha256_digest: content.sha256,
     }
-    const { status, text } = await this.#post(fields, metadata, this.#file(basename, content))
+    const { status, text } = await this.#send(fields, metadata, { filename: basename, content })
     const done = status === 200 || status === 201
     this.#note([status, 'upload', path, done ? '' : text], done)
   }
 
   async docs(source: VersionRef, metadata: MetadataValue, content: StoredBlob): Promise<void> {
-    const { status } = await this.#post({ ':action': 'doc_upload' }, metadata, this.#file(`${source.project}.zip`, content))
+    const { status } = await this.#send({ ':action': 'doc_upload' }, metadata, { filename: `${source.project}.zip`, content })
     this.#note([status, 'docfile', source.project], status === 200 || status === 201)
   }
 
@@ -182,8 +182,10 @@ class Sender {
     }
   }
 
-  #file(filename: string, { sha256, size }: StoredBlob): FormFile {
-    return { field: 'content', filename, size, bytes: () => this.#bytesOf(sha256) }
+  async #send(fields: Readonly<Record<string, string>>, metadata: MetadataValue, file: { readonly filename: string; readonly content: StoredBlob }): Promise<PostReply> {
+    const { filename, content: { sha256, size } } = file
+    if ((await this.#deps.blobs.stat(sha256)) === undefined) return { status: -1, text: 'not sent: it is missing on the disk of this server; devpi-fsck tells of all such files' }
+    return this.#post(fields, metadata, { field: 'content', filename, size, bytes: () => this.#bytesOf(sha256) })
   }
 
   async *#bytesOf(sha256: string): AsyncGenerator<Uint8Array> {

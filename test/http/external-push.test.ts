@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { isPublicAddress } from '#server/upstream/target-hosts.js'
 import { sdist, wheel } from '#test/support/archives.js'
 import { startServer, type TestServer, type TestUser } from '#test/support/server.js'
@@ -92,6 +93,17 @@ test.each<[string, object, number, RegExp]>([
   const text = await reply.text()
   expect(text).toMatch(message)
   expect(text + server.log.join('')).not.toContain('very secret')
+})
+
+test('a file that is missing on the disk has a row that says so, and the others are sent', async () => {
+  const [lost, kept] = FILES.map(({ bytes }) => createHash('sha256').update(bytes).digest('hex'))
+  expect(await server.running.blobs.delete(lost ?? '')).toBe(true)
+  await using standIn = new StandIn([])
+  const reply = await push(await standIn.start())
+  expect(reply.status).toBe(502)
+  const rows = await rowsOf(reply)
+  expect(rows.map(([code, what, , body]) => [code, what, body]).sort()).toEqual([[-1, 'upload', expect.stringMatching(/missing on the disk .*devpi-fsck/)], [200, 'upload', '']])
+  expect(standIn.seen.map(({ file }) => file)).toEqual([kept])
 })
 
 test('nobody sends things elsewhere without saying who', async () => {
