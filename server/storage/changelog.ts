@@ -17,17 +17,11 @@ export class Changelog implements EntryStore {
   }
 
   static async open(db: Database): Promise<Changelog> {
-    const newest = await db.first({ ...ENTRY_ROWS, reverse: true })
-    const noted = db.get(HEAD_DIGEST_ROW)
-    if (newest === undefined) {
-      if (noted !== undefined) throw new ChainError(0, 'it and all others are missing, yet the database notes a newest one')
-      return new Changelog(db, EMPTY_CHAIN)
-    }
-    const head = headOf(newest[1])
-    if (noted === undefined || Buffer.compare(noted, head.digest) !== 0) {
-      throw new ChainError(head.serial, `its digest is ${digestHex(head.digest)}, not the one noted when it was written`)
-    }
-    return new Changelog(db, head)
+    return new Changelog(db, await headIn(db))
+  }
+
+  async refresh(): Promise<void> {
+    this.#head = await headIn(this.#db)
   }
 
   get head(): ChainHead {
@@ -62,6 +56,21 @@ export function entryAt(db: Database, serial: Serial): Uint8Array {
 export function digestAt(db: Database, serial: Serial): Uint8Array {
   const bytes = entryAt(db, serial)
   return entryDigest(readEntry(bytes).parent, bytes)
+}
+
+/** Throws a `ChainError` where it is not the one that was noted. */
+async function headIn(db: Database): Promise<ChainHead> {
+  const newest = await db.first({ ...ENTRY_ROWS, reverse: true })
+  const noted = db.get(HEAD_DIGEST_ROW)
+  if (newest === undefined) {
+    if (noted !== undefined) throw new ChainError(0, 'it and all others are missing, yet the database notes a newest one')
+    return EMPTY_CHAIN
+  }
+  const head = headOf(newest[1])
+  if (noted === undefined || Buffer.compare(noted, head.digest) !== 0) {
+    throw new ChainError(head.serial, `its digest is ${digestHex(head.digest)}, not the one noted when it was written`)
+  }
+  return head
 }
 
 function headOf(bytes: Uint8Array): ChainHead {

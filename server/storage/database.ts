@@ -43,6 +43,9 @@ const WRITE_BUFFER_BYTES = 16 * 1024 * 1024
 /** Free bytes needed to write out what is in memory: a buffer of rows, and one that is just being written. A try that fails here is LevelDB's last. */
 const FLUSH_BYTES = 3 * WRITE_BUFFER_BYTES
 
+/** Between two tries to open it again. */
+const REOPEN_MS = 1000
+
 /** A key that nothing has. */
 const NO_ROW = '\u{10ffff}'
 
@@ -54,8 +57,13 @@ export class Database implements AsyncDisposable {
    * A write that fails leaves a part of itself in the write-ahead file. LevelDB goes on behind it, and passes over all
    * of that when it opens the file again: rows would be gone that were said to be on the disk.
    */
-  #isTorn = false
+  #tears = 0
+  /** So many of them are mended. */
+  #mended = 0
   #mending: Promise<void> | undefined
+  /** How often it was opened again, after which nothing is there of what lay behind a tear. */
+  #reopened = 0
+  #isOver = false
 
   private constructor(level: Level<string, Uint8Array>, folder: string) {
     this.#level = level
@@ -101,13 +109,14 @@ export class Database implements AsyncDisposable {
    */
   async write(operations: Iterable<RowOperation>, options: { readonly sync: boolean }): Promise<void> {
     await this.mended()
+    const reopened = this.#reopened
     const batch = this.#level.batch() // encodes into one buffer: a third of the time that an array of operations takes
     for (const operation of operations) {
       if (operation.type === 'put') batch.put(operation.key, operation.value)
       else batch.del(operation.key)
     }
     await this.#noticing(() => batch.write(options))
-    await this.mended() // it was on its way behind one that failed
+    await this.#settled(reopened)
   }
 
   /**
@@ -115,9 +124,10 @@ export class Database implements AsyncDisposable {
    * `storage-full` while there is no room for that.
    */
   async mended(): Promise<void> {
-    if (!this.#isTorn) return
-    this.#mending ??= this.#begunAnew().finally(() => { this.#mending = undefined })
-    await this.#mending
+    while (this.#mended < this.#tears) {
+      this.#mending ??= this.#begunAnew().finally(() => { this.#mending = undefined })
+      await this.#mending
+    }
   }
 
   /**
@@ -126,6 +136,12 @@ export class Database implements AsyncDisposable {
    * its write-ahead file without syncing the old one.
    */
   async flush(): Promise<void> {
+    await this.#mending?.catch(() => undefined)
+    await this.#writeOut()
+  }
+
+  async #writeOut(): Promise<void> {
+    if (this.#level.status !== 'open') return // where it could not be opened again, nothing is in memory
     await this.#level.compactRange('a', 'a') // a range without rows: it writes out what is in memory and compacts nothing
   }
 
@@ -155,11 +171,14 @@ export class Database implements AsyncDisposable {
 
   async clear(range: { readonly gte: string; readonly lt: string }): Promise<void> {
     await this.mended()
+    const reopened = this.#reopened
     await this.#noticing(() => this.#level.clear(range))
-    await this.mended()
+    await this.#settled(reopened)
   }
 
   async close(): Promise<void> {
+    this.#isOver = true // nothing opens it again
+    await this.#mending?.catch(() => undefined)
     await this.#level.close()
   }
 
@@ -171,21 +190,40 @@ export class Database implements AsyncDisposable {
     try {
       await write()
     } catch (error) {
-      this.#isTorn = true
+      this.#tears += 1
       throw error
     }
   }
 
+  /** To be awaited after a write, which may have been on its way behind one that failed: the next open may pass over it. */
+  async #settled(reopened: number): Promise<void> {
+    await this.mended()
+    if (this.#reopened !== reopened) throw new Error('the database was opened again while this was written, which may be gone')
+  }
 
   /** Has LevelDB write out its rows and begin another write-ahead file; where that is what failed, it has to be opened again. */
   async #begunAnew(): Promise<void> {
-    if ((await freeBytesOf(this.#folder)) < FLUSH_BYTES) throw new Refusal('storage-full', 'the disk of the server is full; nothing was changed, try again when there is room')
-    if (this.#level.status === 'open') await this.flush()
-    if (!(await this.#takesWrites())) {
-      await this.#level.close() // reads that are under way fail
-      await this.#level.open()
+    const tears = this.#tears // a write that was on its way may add to them
+    if (this.#level.status === 'open') {
+      if ((await freeBytesOf(this.#folder)) < FLUSH_BYTES) throw new Refusal('storage-full', 'the disk of the server is full; nothing was changed, try again when there is room')
+      await this.#writeOut()
+      if (!(await this.#takesWrites())) await this.#openAgain()
+    } else {
+      await this.#openAgain()
     }
-    this.#isTorn = false
+    this.#mended = tears
+  }
+
+  async #openAgain(): Promise<void> {
+    if (this.#isOver) throw new Refusal('not-available', 'the server is shutting down')
+    this.#reopened += 1
+    await this.#level.close() // reads that are under way fail
+    try {
+      await this.#level.open()
+    } catch (error) {
+      setTimeout(() => { this.mended().catch(() => undefined) }, REOPEN_MS).unref() // until then nothing can be read
+      throw error
+    }
   }
 
   async #takesWrites(): Promise<boolean> {

@@ -59,6 +59,8 @@ export class Importer {
   #turn: Promise<void> = Promise.resolve()
   #writing: Promise<void> = Promise.resolve()
   #failure: Error | undefined
+  /** The batch that failed, which may be stored all the same. */
+  #unsure: Batch | undefined
   /** Batches written, entries in them and their bytes, since the start. */
   readonly counts = { batches: 0, entries: 0, bytes: 0 }
 
@@ -85,15 +87,24 @@ export class Importer {
   }
 
   /**
-   * Goes on behind the newest entry that is stored, if a write failed. To be called when nothing is on its way, by who
+   * Goes on behind the newest entry that is stored, if a write failed; refuses `storage-full` while there is no room for that. To be called when nothing is on its way, by who
    * then asks for the entry behind that one: what was handed over since the failure is forgotten.
    */
   async beginAnew(): Promise<void> {
     await this.idle()
     if (this.#failure === undefined) return
+    const { db, entries, onCommit } = this.#options
+    await db.mended()
+    const before = entries.head.serial
+    await entries.refresh()
+    if (entries.head.serial > before && this.#unsure !== undefined) {
+      this.#count(this.#unsure)
+      onCommit(this.#unsure.committed)
+    }
     this.#unwritten.clear()
-    this.#folded = this.#options.entries.head
+    this.#folded = entries.head
     this.#fold = this.#newFold()
+    this.#unsure = undefined
     this.#failure = undefined
   }
 
@@ -128,7 +139,8 @@ export class Importer {
     })
   }
 
-  async #write({ stored, head, rows, committed }: Batch): Promise<void> {
+  async #write(batch: Batch): Promise<void> {
+    const { stored, head, rows, committed } = batch
     if (this.#failure !== undefined) return
     const { entries, onStart, onCommit } = this.#options
     try {
@@ -137,15 +149,18 @@ export class Importer {
     } catch (error) {
       // What follows was made for what is not there: all of it is asked for again.
       this.#failure = error instanceof Error ? error : new Error('the batch could not be written', { cause: error })
+      this.#unsure = batch
       return
     }
+    this.#count(batch)
+    for (const { serial } of stored) this.#unwritten.delete(serial)
+    onCommit(committed)
+  }
+
+  #count({ stored }: Batch): void {
     this.counts.batches += 1
     this.counts.entries += stored.length
-    for (const { serial, bytes } of stored) {
-      this.counts.bytes += bytes.length
-      this.#unwritten.delete(serial)
-    }
-    onCommit(committed)
+    for (const { bytes } of stored) this.counts.bytes += bytes.length
   }
 }
 

@@ -91,6 +91,8 @@ export class Writer {
   #writing: Promise<void> | undefined
   #turning: Promise<void> | undefined
   #failure: Error | undefined
+  /** The batch that failed, which may be stored all the same. */
+  #unsure: Batch | undefined
   readonly counts: WriteCounts
 
   constructor(options: WriterOptions) {
@@ -112,6 +114,14 @@ export class Writer {
   /** Whether a write failed, and none was tried since. */
   get isBroken(): boolean {
     return this.#failure !== undefined
+  }
+
+  /** Goes on after a write that failed, if there was one and that can be done by now; no transaction has to come for it. */
+  recover(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#turns.push({ run: () => this.#ready().then(resolve, () => { resolve() }) })
+      this.#turning ??= this.#takeTurns()
+    })
   }
 
   /** Resolves when everything asked for so far is settled. */
@@ -138,8 +148,7 @@ export class Writer {
     reject: (error: unknown) => void,
   ): Promise<void> {
     try {
-      await this.#options.ensureRoom()
-      if (this.#failure !== undefined) await this.#goOnAfter(this.#failure)
+      await this.#ready()
     } catch (error) {
       reject(error)
       return
@@ -162,15 +171,26 @@ export class Writer {
     this.#whenDurable(settle, reject)
   }
 
-  /** Forgets what could not be written. Rejects where the database may have it nevertheless, which only a restart can find out. */
-  async #goOnAfter(failure: Error): Promise<void> {
-    const { db, entries } = this.#options
+  async #ready(): Promise<void> {
+    await this.#options.ensureRoom()
+    if (this.#failure !== undefined) await this.#goOn()
+  }
+
+  /** Takes what the database has of what could not be written, all of it or nothing, and forgets the rest. */
+  async #goOn(): Promise<void> {
+    const { db, entries, onCommit } = this.#options
     this.#write()
     while (this.#writing !== undefined) await this.#writing // refuses those who wait for what was sealed since
     await db.mended()
-    if (db.get(entryRow(nextSerial(entries.head.serial))) !== undefined) throw notWritten(failure)
+    const before = entries.head.serial
+    await entries.refresh()
+    if (entries.head.serial > before && this.#unsure !== undefined) {
+      this.#count(this.#unsure)
+      onCommit(this.#unsure.committed)
+    }
     this.#pending.clear()
     this.#sealed = entries.head
+    this.#unsure = undefined
     this.#failure = undefined
   }
 
@@ -247,19 +267,24 @@ export class Writer {
       try {
         onStart(batch.committed)
         await entries.append({ expected: entries.head.serial, entries: batch.entries, head: batch.head, rows: batch.operations })
-        this.counts.batches += 1
-        this.counts.entries += batch.entries.length
-        this.counts.bytes += batch.bytes
+        this.#count(batch)
         this.#pending.forgetUpTo(batch.head.serial)
         onCommit(batch.committed)
       } catch (error) {
         // What the disk holds now is unknown: what was sealed on top of it must not be written.
         failure = error instanceof Error ? error : new Error('the batch could not be written', { cause: error })
         this.#failure = failure
+        this.#unsure = batch
       }
     }
     const outcome = failure === undefined ? undefined : notWritten(failure)
     for (const settle of batch.waiting) settle(outcome)
+  }
+
+  #count({ entries, bytes }: Batch): void {
+    this.counts.batches += 1
+    this.counts.entries += entries.length
+    this.counts.bytes += bytes
   }
 }
 

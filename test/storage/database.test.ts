@@ -52,6 +52,52 @@ testOnLinux('writes go on after LevelDB had no room for its rows, and gave up wr
   expect(['before', 'failed', 'behind'].map((key) => again.get(key) !== undefined)).toEqual([true, false, true])
 })
 
+testOnLinux('reads that are under way when it is opened again end, and later ones find what is there', async () => {
+  await using folder = await tempFolder()
+  await using db = await Database.open(folder.path)
+  const all = { gte: 'row', lt: 'rox' }
+  await db.write(Array.from({ length: 5000 }, (_, at) => put(`row${at}`)), { sync: true })
+  const cursor = db.cursor(all)
+  const batches = db.batches(all)
+  const view = db.view()
+  const viewed = view.batches(all)
+  await Promise.all([cursor.peek(), batches.next(), viewed.next()])
+  await fillDiskBelow(db, folder.path)
+  await expect(db.write([put('failed')], { sync: true })).rejects.toThrow()
+  await db.write([put('row')], { sync: true })
+  const rest = async (rows: AsyncIterable<unknown>): Promise<void> => { for await (const _ of rows); }
+  const walk = async (): Promise<void> => { while ((await cursor.peek()) !== undefined) cursor.advance() }
+  for (const read of [walk(), rest(batches), rest(viewed), view.get('row1')]) await expect(read).rejects.toThrow()
+  await Promise.all([cursor.close(), view[Symbol.asyncDispose]()])
+  let count = 0
+  for await (const rows of db.batches(all)) count += rows.length
+  expect(count).toBe(5001)
+})
+
+testOnLinux('once it is closed nothing opens it again, whatever failed before', async () => {
+  await using folder = await tempFolder()
+  const db = await Database.open(folder.path)
+  await db.write([put('before')], { sync: true })
+  await fillDiskBelow(db, folder.path)
+  await expect(db.write([put('failed')], { sync: true })).rejects.toThrow()
+  await db.close()
+  await expect(db.write([put('late')], { sync: false })).rejects.toThrow()
+  await (await Database.open(folder.path)).close()
+})
+
+testOnLinux('a close waits for it to be opened again', async () => {
+  await using folder = await tempFolder()
+  const db = await Database.open(folder.path)
+  await db.write([put('before')], { sync: true })
+  await fillDiskBelow(db, folder.path)
+  await expect(db.write([put('failed')], { sync: true })).rejects.toThrow()
+  const mended = db.mended().catch(() => undefined)
+  await db.flush()
+  await db.close()
+  await mended
+  await (await Database.open(folder.path)).close()
+})
+
 testOnLinux('an open without room says so, and goes on when there is some', async () => {
   await using folder = await tempFolder()
   const manifest = join(folder.path, 'MANIFEST-000001') // the first file that an open writes

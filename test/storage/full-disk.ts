@@ -22,3 +22,13 @@ export async function fillDiskBelow(db: Database, folder: string): Promise<void>
   await db.flush()
   for (const path of ahead) await rm(path, { force: true })
 }
+
+/** Has the next write of the database fail although all of it is written, as when a disk fails to sync what it can still read. */
+export function failAfterWriting(db: Database): void {
+  const write = db.write.bind(db)
+  db.write = async (...args) => {
+    db.write = write
+    await write(...args)
+    throw new Error('input/output error')
+  }
+}

@@ -1,3 +1,4 @@
+import { mkdir } from 'node:fs/promises'
 import { type ChainHead, digestHex, EMPTY_CHAIN, entryDigest } from '#log-format/chain.js'
 import { encodeEntry, readEntry } from '#log-format/codec.js'
 import type { Entry } from '#log-format/entry.js'
@@ -5,9 +6,13 @@ import { ChainError } from '#log-format/errors.js'
 import type { Frame } from '#log-format/framing.js'
 import { keys } from '#log-format/keys.js'
 import { NO_SERIAL, toSerial } from '#log-format/serial.js'
+import { Changelog } from '#server/storage/changelog.js'
+import { Database } from '#server/storage/database.js'
+import { Importer } from '#server/storage/importer.js'
 import type { Storage } from '#server/storage/storage.js'
 import { Random } from '#test/support/random.js'
-import { allRows, collect, openStorage, origin, projectKey, project, refusalOf, setProject, someMutation, tempFolder } from './temp-storage.js'
+import { failAfterWriting } from './full-disk.js'
+import { allRows, collect, openStorage, origin, projectKey, project, projectNames, refusalOf, setProject, someMutation, tempFolder } from './temp-storage.js'
 
 /** What a primary would send of its log. */
 async function framesOf(storage: Storage): Promise<Frame[]> {
@@ -181,4 +186,30 @@ test('after a write that failed nothing is written until it is begun anew, and r
   expect(digestHex((await replica.importEntries(frames.slice(1))).digest)).toBe(digestHex(primary.head.digest))
   expect([replica.isWritable, replica.head.serial]).toEqual([true, 2])
   for (const name of ['a', 'b', 'c']) expect(await replica.reader().get(projectKey(name))).toEqual(project(1))
+})
+
+test('what is stored although its write failed is taken for what it is, and not folded once more', async () => {
+  await using folder = await tempFolder()
+  const primary = await openStorage(`${folder.path}/primary`)
+  for (const [name, created] of [['a', 1], ['a', 2], ['b', 1], ['a', undefined]] as const) await setProject(primary, name, created)
+  const frames = await framesOf(primary)
+  await primary[Symbol.asyncDispose]()
+  const committed: number[] = []
+  await mkdir(`${folder.path}/replica`)
+  {
+    await using db = await Database.open(`${folder.path}/replica/db`)
+    const entries = await Changelog.open(db)
+    const onCommit = (list: readonly { readonly serial: number }[]): void => void committed.push(...list.map(({ serial }) => serial))
+    const importer = new Importer({ db, entries, projections: [projectNames], onStart: () => undefined, onCommit, ensureRoom: () => Promise.resolve() })
+    await importer.import(frames.slice(0, 1))
+    failAfterWriting(db)
+    expect(await refusalOf(importer.import(frames.slice(1, 3)))).toBe('not-available')
+    expect([importer.isBroken, committed]).toEqual([true, [0]])
+    await importer.beginAnew()
+    expect([importer.isBroken, importer.counts]).toEqual([false, { batches: 2, entries: 3, bytes: frames.slice(0, 3).reduce((sum, { bytes }) => sum + bytes.length, 0) }])
+    await importer.import(frames.slice(entries.head.serial + 1))
+    await importer.idle()
+  }
+  expect(committed).toEqual([0, 1, 2, 3])
+  expect(await allRows(`${folder.path}/replica`, 'ekop')).toEqual(await allRows(`${folder.path}/primary`, 'ekop'))
 })

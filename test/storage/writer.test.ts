@@ -6,7 +6,7 @@ import { Database } from '#server/storage/database.js'
 import type { Append, EntryStore, StoredEntry } from '#server/storage/entry-store.js'
 import { openVault } from '#server/storage/vault.js'
 import { Writer } from '#server/storage/writer.js'
-import { fillDisk, fillDiskBelow, testOnLinux } from './full-disk.js'
+import { failAfterWriting, fillDisk, fillDiskBelow, testOnLinux } from './full-disk.js'
 import { openStorage, origin, project, projectKey, refusalOf, setProject, someMutation, tempFolder } from './temp-storage.js'
 
 /** An entry store that finishes an append only when told how. */
@@ -19,6 +19,10 @@ class HeldStore implements EntryStore {
     this.appends.push(append)
     await new Promise<void>((resolve, reject) => this.#ends.push((error) => (error === undefined ? resolve() : reject(error))))
     this.head = append.head
+  }
+
+  refresh(): Promise<void> {
+    return Promise.resolve()
   }
 
   end(error?: Error): void {
@@ -167,6 +171,30 @@ test('what was sealed while a write was failing is not written behind it', async
   expect(entries.appends.map(({ expected, entries: [entry] }) => [expected, entry?.serial])).toEqual([[-1, 0], [-1, 0]])
   await writer.idle()
   await db.close()
+})
+
+test('what is stored although its write failed is the head before anything else is changed', async () => {
+  await using folder = await tempFolder()
+  await using db = await Database.open(folder.path)
+  const { committed, writer, write } = await loggingWriter(db)
+  await write('a')
+  failAfterWriting(db)
+  expect(await Promise.all(['b', 'c'].map((name) => refusalOf(write(name))))).toEqual(['not-available', 'not-available'])
+  expect((await write('d')).serial).toBe(2)
+  expect([committed, writer.isBroken, writer.counts.entries]).toEqual([[0, 1, 2], false, 3])
+  const { result } = await writer.transact(origin(), (tx) => Promise.all(['a', 'b', 'c', 'd'].map((name) => tx.get(projectKey(name)))))
+  expect(result.map((found) => found !== undefined)).toEqual([true, true, false, true]) // that of c was never tried
+})
+
+test('it can go on without a transaction that needs it', async () => {
+  await using folder = await tempFolder()
+  await using db = await Database.open(folder.path)
+  const { committed, writer, write } = await loggingWriter(db)
+  failAfterWriting(db)
+  expect(await refusalOf(write('a'))).toBe('not-available')
+  expect([writer.isBroken, committed]).toEqual([true, []])
+  await writer.recover()
+  expect([writer.isBroken, committed]).toEqual([false, [0]])
 })
 
 testOnLinux.each([
