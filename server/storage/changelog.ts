@@ -1,7 +1,7 @@
 import { type ChainHead, digestHex, EMPTY_CHAIN, entryDigest } from '#log-format/chain.js'
 import { decodeEntry, readEntry } from '#log-format/codec.js'
 import { ChainError } from '#log-format/errors.js'
-import { NO_SERIAL, nextSerial, type Serial } from '#log-format/serial.js'
+import { nextSerial, type Serial, toSerial } from '#log-format/serial.js'
 import type { Database } from './database.js'
 import type { Append, EntryStore, StoredEntry } from './entry-store.js'
 import { ENTRY_ROWS, entryRow, HEAD_DIGEST_ROW, serialOfEntryRow } from './rows.js'
@@ -39,8 +39,9 @@ export class Changelog implements EntryStore {
   }
 
   async *read(from: Serial, to: Serial = nextSerial(this.#head.serial)): AsyncGenerator<readonly StoredEntry[]> {
-    if (from >= to || to === NO_SERIAL) return
-    for await (const rows of this.#db.batches({ gte: entryRow(from), lt: entryRow(to) })) {
+    const end = Math.min(to, nextSerial(this.#head.serial)) // one behind it may be there before it is the head
+    if (from >= end) return
+    for await (const rows of this.#db.batches({ gte: entryRow(from), lt: entryRow(toSerial(end)) })) {
       yield rows.map(([row, bytes]) => ({ serial: serialOfEntryRow(row), bytes }))
     }
   }
