@@ -147,6 +147,12 @@ export class Storage implements AsyncDisposable {
     return !this.#source.isBroken
   }
 
+  /** Whether the log can be written. Where a write failed that made entries here, it looks whether it can go on by now. */
+  async canWrite(): Promise<boolean> {
+    if (this.#source instanceof Writer && this.#source.isBroken && !this.#closing) await this.#source.recover()
+    return this.isWritable
+  }
+
   /** False while changes are refused because the disk is nearly full. */
   hasRoom(): Promise<boolean> {
     return this.#room.isEnough()

@@ -35,7 +35,7 @@ async function obstacles({ storage, streams, follower }: Deps): Promise<readonly
   if (streams.isStopping) reasons.push('the server is stopping')
   if (follower !== undefined && storage.head.serial === NO_SERIAL) reasons.push('this replica has nothing of its primary yet')
   if (storage.fence !== undefined) reasons.push(fenceSentence(storage.fence, storage.head.epoch))
-  if (!storage.isWritable) reasons.push(`${storage.isReplica ? 'entries of the primary could not be written; this' : 'the last change could not be written; the next one'} is tried again, and if that fails with room on the disk, the server has to be restarted`)
+  if (!(await storage.canWrite())) reasons.push(`${storage.isReplica ? 'entries of the primary could not be written; this' : 'the last change could not be written; the next one'} is tried again, and if that fails with room on the disk, the server has to be restarted`)
   if (!(await storage.hasRoom())) reasons.push('the disk is nearly full: changes are refused until there is room')
   return reasons
 }
