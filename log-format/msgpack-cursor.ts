@@ -45,6 +45,12 @@ export class MsgpackCursor {
     throw this.#unexpected('a map')
   }
 
+  /** Whether a map is what comes next. */
+  isAtMap(): boolean {
+    const tag = this.#bytes[this.#at] ?? 0
+    return (tag >= 0x80 && tag <= 0x8f) || tag === 0xde || tag === 0xdf
+  }
+
   /** Whether text is what comes next. */
   isAtText(): boolean {
     const tag = this.#bytes[this.#at] ?? 0
@@ -54,9 +60,11 @@ export class MsgpackCursor {
   number(): number {
     const tag = this.#tag()
     if (tag <= 0x7f) return tag
+    if (tag >= 0xe0) return tag - 0x100
     if (tag === 0xcc) return this.#length(1)
     if (tag === 0xcd) return this.#length(2)
     if (tag === 0xce) return this.#length(4)
+    if (tag >= 0xd0 && tag <= 0xd2) return this.#negative(tag === 0xd0 ? 1 : tag === 0xd1 ? 2 : 4)
     if (tag !== 0xcb) throw this.#unexpected('a number')
     this.#at += 8
     return this.#bytes.readDoubleBE(this.#at - 8)
@@ -157,6 +165,11 @@ export class MsgpackCursor {
     this.#at += width
     if (this.#at > this.#bytes.length) throw this.#unexpected('a length')
     return this.#bytes.readUIntBE(this.#at - width, width)
+  }
+
+  #negative(width: 1 | 2 | 4): number {
+    this.#length(width)
+    return this.#bytes.readIntBE(this.#at - width, width)
   }
 
   #unexpected(wanted: string): FormatError {

@@ -5,7 +5,8 @@ import { readMirrorFields } from '#server/stages/mirror-fields.js'
 
 const text = fc.string({ unit: 'grapheme' })
 const whole = fc.nat(Number.MAX_SAFE_INTEGER)
-const optional = { upstream: text, sha256: text, md5: text, size: whole, time: whole, requiresPython: text, yanked: text, coreMetadata: text, noMetadata: fc.boolean(), provenance: text, gone: whole, digestBy: text, otherDigests: fc.dictionary(fc.webUrl(), text) }
+const time = fc.oneof(fc.maxSafeInteger(), fc.integer({ min: -70_000, max: 70_000 }), fc.integer()) // an upstream may say one before 1970
+const optional = { upstream: text, sha256: text, md5: text, size: whole, time, requiresPython: text, yanked: text, coreMetadata: text, noMetadata: fc.boolean(), provenance: text, gone: whole, digestBy: text, otherDigests: fc.dictionary(fc.webUrl(), text) }
 
 test('what is read of a mirrored file is what was stored, in any order of its fields, wherever it begins', () => {
   const file = fc.record({ url: text, version: text, dir: text, seen: whole, ...optional }, { requiredKeys: ['url', 'version', 'dir', 'seen'] })
