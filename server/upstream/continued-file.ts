@@ -90,6 +90,7 @@ export class ContinuedFile implements Disposable {
   }
 
   async #goOn(hasComeOn: boolean): Promise<IncomingMessage | undefined> {
+    if (this.#signal.aborted) return undefined
     let place = hasComeOn ? this.#place : await this.#nextPlace()
     while (place !== undefined && this.#continuations < MOST_CONTINUATIONS && !this.#signal.aborted) {
       const body = await this.#ask(place)
@@ -117,7 +118,8 @@ export class ContinuedFile implements Disposable {
     try {
       const reply = await client.open({ upstream, url: new URL(url), headers, signal: this.#signal, ...(answerMs !== undefined && { answerMs }) })
       const range = contentRangeOf(reply)
-      if (range?.start === this.#position && (size === undefined || range.size === size)) return reply.body
+      const isSame = hasDigest || strongEtagOf(reply) === validator // some servers know `Range`, and not `If-Range`
+      if (isSame && range?.start === this.#position && (size === undefined || range.size === size)) return reply.body
       reply.body.destroy()
       return undefined
     } catch (error) {

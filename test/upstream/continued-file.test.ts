@@ -166,6 +166,13 @@ describe('without a digest, a file', () => {
   })
 })
 
+test('without a digest, a file does not go on with the rest of another one, whatever the server makes of If-Range', async () => {
+  const { sha256: _, ...undigested } = wanted({ onStored: async () => undefined })
+  first.on(PATH, inTurn(breaking(100_000, { etag: '"one"' }), breaking(CONTENT.length, { etag: '"two"' })))
+  expect(await failureOf(running.of(undigested))).toMatchObject({ kind: 'upstream-failed' })
+  expect(rangesAt(first)).toEqual([undefined, 'bytes=100000-'])
+})
+
 test('who has no such other places does not get what comes from them', async () => {
   first.on(PATH, breaking(100_000))
   const ours = running.of(wanted({ elsewhere: onSecond }))
