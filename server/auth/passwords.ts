@@ -76,7 +76,7 @@ export class PasswordHasher {
 
   /** Whether the two were found to match lately: the answer of {@link verify} without its cost. */
   remembers(verifier: string, password: string): boolean {
-    return !isTooLong(password) && this.#successes.get(this.#digestOf(verifier, password)) === true
+    return password.isWellFormed() && !isTooLong(password) && this.#successes.get(this.#digestOf(verifier, password)) === true
   }
 
   #digestOf(verifier: string | undefined, password: string): string {

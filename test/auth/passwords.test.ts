@@ -40,9 +40,12 @@ test('nobody has the password of a missing or malformed verifier', async () => {
 test('a password that is too long or not text is refused when set, and never matches', async () => {
   const hasher = new PasswordHasher(CHEAP)
   const verifier = await hasher.hash('\ufffd')
+  expect(await hasher.verify(verifier, '\ufffd')).toBe(true)
+  expect(hasher.remembers(verifier, '\ufffd')).toBe(true)
   for (const password of ['x'.repeat(MAX_PASSWORD_BYTES + 1), 'é'.repeat(MAX_PASSWORD_BYTES / 2 + 1), '\ud800']) {
     await expect(hasher.hash(password)).rejects.toMatchObject({ kind: 'invalid' })
     expect(await hasher.verify(verifier, password)).toBe(false)
+    expect(hasher.remembers(verifier, password)).toBe(false)
   }
 })
 
