@@ -3,8 +3,8 @@ import type { IteratorOptions } from 'classic-level'
 import { Refusal } from '#log-format/api/refusal.js'
 import { DatabaseView } from './database-view.js'
 import { freeBytesOf } from './disk-room.js'
-import { compareNames } from './name-order.js'
-import { batchesOf, firstOf, type Row, type RowIterator } from './row-batches.js'
+import { batchesOf, firstOf, type Row, ROWS_AT_A_TIME } from './row-batches.js'
+import { RowCursor, type SeekingIterator } from './row-cursor.js'
 
 declare module 'level' {
   // The published types leave out the synchronous read with the `undefined` of a miss, and what only LevelDB can do.
@@ -34,9 +34,6 @@ export interface RowRange {
   readonly reverse?: boolean
   readonly limit?: number
 }
-
-/** Rows taken from LevelDB at a time: enough to amortise the hop to its thread, few enough to decode beside it. */
-const ROWS_AT_A_TIME = 256
 
 /** Rows gathered in memory before LevelDB sorts them into a file: fewer files to merge, against a longer replay on open. */
 const WRITE_BUFFER_BYTES = 16 * 1024 * 1024
@@ -235,64 +232,9 @@ export class Database implements AsyncDisposable {
     }
   }
 
-  #iterator(range: RowRange): LevelIterator {
+  #iterator(range: RowRange): SeekingIterator {
     const options: IteratorOptions<string, Uint8Array> = { ...range, highWaterMarkBytes: 1 << 20 }
     return this.#level.iterator<string, Uint8Array>(options)
-  }
-}
-
-interface LevelIterator extends RowIterator {
-  seek(key: string): void
-}
-
-/** Walks rows in order and can jump forward; must be closed. */
-export class RowCursor {
-  readonly #iterator: LevelIterator
-  #rows: [string, Uint8Array][] = []
-  #next = 0
-  #ended = false
-  #want = 64
-
-  constructor(iterator: LevelIterator) {
-    this.#iterator = iterator
-  }
-
-  /** The row at the cursor, without moving; undefined behind the last one. */
-  async peek(): Promise<[string, Uint8Array] | undefined> {
-    if (this.#next >= this.#rows.length && !this.#ended) {
-      this.#rows = await this.#iterator.nextv(this.#want)
-      this.#next = 0
-      this.#want = Math.min(this.#want * 4, ROWS_AT_A_TIME)
-      this.#ended = this.#rows.length === 0
-    }
-    return this.#rows[this.#next]
-  }
-
-  /** The row at the cursor if it was already fetched: spares a promise for each row of a long walk. */
-  held(): [string, Uint8Array] | undefined {
-    return this.#rows[this.#next]
-  }
-
-  advance(): void {
-    this.#next += 1
-  }
-
-  /** Moves forward to the first row at or behind `key`. */
-  seek(key: string): void {
-    const last = this.#rows.at(-1)
-    if (last !== undefined && compareNames(last[0], key) >= 0) {
-      while (compareNames(this.#rows[this.#next]?.[0] ?? key, key) < 0) this.#next += 1
-      return
-    }
-    this.#iterator.seek(key)
-    this.#rows = []
-    this.#next = 0
-    this.#ended = false
-    this.#want = 16
-  }
-
-  async close(): Promise<void> {
-    await this.#iterator.close()
   }
 }
 

@@ -1,8 +1,8 @@
 import type { Serial } from '#log-format/serial.js'
-import type { RowCursor } from './database.js'
 import { type EntryAt, type ReadValue, readValue, storedIn } from './head-row.js'
 import { compareNames } from './name-order.js'
 import type { ScannedKey } from './reader.js'
+import type { RowCursor } from './row-cursor.js'
 import {
   endOfOldRows,
   nameOfKeyRow,

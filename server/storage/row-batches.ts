@@ -1,3 +1,6 @@
+/** Rows taken from LevelDB at a time: enough to amortise the hop to its thread, few enough to decode beside it. */
+export const ROWS_AT_A_TIME = 256
+
 /** A key and its value, as they lie in a database. */
 export type Row = [string, Uint8Array]
 

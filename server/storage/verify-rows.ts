@@ -1,6 +1,7 @@
 import type { KeyPattern } from '#log-format/key-pattern.js'
 import { FOREIGN_FAMILY, keys } from '#log-format/keys.js'
-import type { Database, RowCursor } from './database.js'
+import type { Database } from './database.js'
+import type { RowCursor } from './row-cursor.js'
 import { compareNames } from './name-order.js'
 import { KEY_ROWS, nameOfKeyRow, nameOfOldRow, OLD_ROWS, PROJECTION_ROWS, segmentsOfName } from './rows.js'
 import type { VerifyTools } from './verify-report.js'
