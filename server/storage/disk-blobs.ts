@@ -17,13 +17,15 @@ const WRITE_BYTES = 256 * 1024
 /** Who follows a content as it comes waits no longer for what came of it, however slowly it comes. */
 const LONGEST_UNWRITTEN_MS = 500
 const TEMP_FOLDER = '+tmp'
+/** Made when the store is opened: a folder made for an upload would have to reach the disk before its file does. */
+const SUBFOLDERS = Array.from({ length: 256 }, (_, at) => at.toString(16).padStart(2, '0'))
 const STATS_AT_A_TIME = 32
 
 /** A whole content in a file that may become a blob. */
 type Placeable = Pick<TempFile, 'isSynced' | 'sync' | 'moveTo'>
 
 /**
- * Blobs as files: `ab/abcd…` (up to 256 folders, by the first two digits), each
+ * Blobs as files: `ab/abcd…` (256 folders, by the first two digits), each
  * written and synced as `+tmp/{number}` and then renamed into place. One
  * process owns the folder, which the lock of the database ensures.
  */
@@ -31,9 +33,8 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
   /** Since the start: contents received whole, and blobs removed. */
   readonly counts = { received: 0, receivedBytes: 0, removed: 0 }
   readonly #folder: string
-  readonly #folderSync: FolderSync
-  /** By the first two digits; the folder exists, durably, when its promise resolves. */
-  readonly #fanOut = new Map<string, Promise<FolderSync>>()
+  /** By the first two digits. */
+  readonly #subfolders = new Map<string, FolderSync>()
   readonly #pins = new BlobPins()
   readonly #placing = new Map<string, Promise<void>>()
   readonly #hasher = new ContentHasher()
@@ -41,19 +42,21 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
 
   private constructor(folder: string) {
     this.#folder = folder
-    this.#folderSync = new FolderSync(folder)
   }
 
-  /** Creates the folder as needed and removes what an earlier process left half-received. */
+  /** Creates the folder as needed and removes what an earlier process left half-received. Refuses `storage-full`. */
   static async open(folder: string): Promise<DiskBlobs> {
     await mkdir(folder, { recursive: true })
     await rm(join(folder, TEMP_FOLDER), { recursive: true, force: true })
     await mkdir(join(folder, TEMP_FOLDER))
     await using parent = new FolderSync(join(folder, '..'))
     await parent.sync()
-    const blobs = new DiskBlobs(folder)
-    await blobs.#folderSync.sync() // an earlier process may have died between making a subfolder and this
-    return blobs
+    const there = new Set(await readdir(folder))
+    const missing = SUBFOLDERS.filter((name) => !there.has(name))
+    await Promise.all(missing.map((name) => mkdir(join(folder, name)))).catch((error: unknown) => { throw storageError(error) })
+    await using own = new FolderSync(folder)
+    await own.sync() // an earlier process may have died between making a subfolder and this
+    return new DiskBlobs(folder)
   }
 
   /** Where a blob lies, present or not. Throws on anything but 64 lower-case hex digits. */
@@ -183,9 +186,8 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
   }
 
   async *list(): AsyncGenerator<ListedBlob> {
-    const folders = (await readdir(this.#folder)).filter((name) => /^[0-9a-f]{2}$/.test(name)).sort()
-    for (const folder of folders) {
-      const names = (await readdir(join(this.#folder, folder))).filter((name) => isSha256(name) && name.startsWith(folder)).sort()
+    for (const folder of SUBFOLDERS) {
+      const names = ((await unlessMissing(() => readdir(join(this.#folder, folder)))) ?? []).filter((name) => isSha256(name) && name.startsWith(folder)).sort()
       for (let first = 0; first < names.length; first += STATS_AT_A_TIME) {
         const some = names.slice(first, first + STATS_AT_A_TIME)
         const stats = await Promise.all(some.map((sha256) => this.stat(sha256)))
@@ -199,9 +201,7 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
 
   /** Whoever received a blob must have disposed it before. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const syncs = await Promise.allSettled(this.#fanOut.values())
-    for (const sync of syncs) if (sync.status === 'fulfilled') await sync.value[Symbol.asyncDispose]()
-    await this.#folderSync[Symbol.asyncDispose]()
+    for (const subfolder of this.#subfolders.values()) await subfolder[Symbol.asyncDispose]()
   }
 
   #countReceived(bytes: number): void {
@@ -239,10 +239,10 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
    * it is named by no entry, and replaced when it comes again.
    */
   async #placeAfter(before: Promise<void> | undefined, temp: Placeable, sha256: string): Promise<void> {
-    const subfolder = await this.#subfolder(sha256.slice(0, 2))
     await before?.catch(() => undefined)
     await this.#pins.settled(sha256)
     const path = this.path(sha256)
+    const subfolder = this.#subfolder(sha256.slice(0, 2))
     if (temp.isSynced || existsSync(path)) {
       await temp.sync()
       await temp.moveTo(path)
@@ -256,20 +256,12 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
     }
   }
 
-  #subfolder(name: string): Promise<FolderSync> {
-    let subfolder = this.#fanOut.get(name)
-    if (subfolder === undefined) {
-      subfolder = this.#makeSubfolder(join(this.#folder, name))
-      this.#fanOut.set(name, subfolder)
-      subfolder.catch(() => this.#fanOut.delete(name)) // the next commit tries again
-    }
+  #subfolder(name: string): FolderSync {
+    const known = this.#subfolders.get(name)
+    if (known !== undefined) return known
+    const subfolder = new FolderSync(join(this.#folder, name))
+    this.#subfolders.set(name, subfolder)
     return subfolder
-  }
-
-  async #makeSubfolder(path: string): Promise<FolderSync> {
-    const made = await mkdir(path, { recursive: true })
-    if (made !== undefined) await this.#folderSync.sync()
-    return new FolderSync(path)
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DiskBlobs } from '#server/storage/disk-blobs.js'
@@ -23,7 +23,9 @@ test('lays files out by the first two digits', async () => {
   const { sha256 } = blob
   expect(blobs.path(sha256)).toBe(join(folder, sha256.slice(0, 2), sha256))
   expect(await readdir(join(folder, sha256.slice(0, 2)))).toEqual([sha256])
-  expect((await readdir(folder)).sort()).toEqual(['+tmp', sha256.slice(0, 2)])
+  const folders = await readdir(folder)
+  expect(folders).toHaveLength(1 + 256)
+  expect(folders).toContain('+tmp')
 })
 
 test.each(['', 'ab', '../../etc/passwd', 'A'.repeat(64), 'a'.repeat(65), `${'a'.repeat(63)}/`])('has no path for %j', async (text) => {
@@ -56,6 +58,20 @@ test('leaves no temp file after a refusal, an abort or a commit', async () => {
   expect(await readdir(join(folder, '+tmp'))).toEqual([])
 })
 
+test('makes the folders that a copy of the store left out, as they were empty', async () => {
+  await (await DiskBlobs.open(folder))[Symbol.asyncDispose]()
+  const subfolder = sha256Of(content(9)).slice(0, 2)
+  await rm(join(folder, subfolder), { recursive: true })
+  {
+    await using blobs = await DiskBlobs.open(folder)
+    using _ = await blobs.putBytes(content(9))
+    await rm(join(folder, subfolder === '00' ? '01' : '00'), { recursive: true })
+    const listed: string[] = []
+    for await (const { sha256 } of blobs.list()) listed.push(sha256)
+    expect(listed).toEqual([sha256Of(content(9))])
+  }
+})
+
 test('finds damage, and heals it when the bytes come again', async () => {
   await using blobs = await DiskBlobs.open(folder)
   using blob = await blobs.putBytes(content(50))
@@ -69,7 +85,6 @@ test('finds damage, and heals it when the bytes come again', async () => {
 
 test('lists nothing that is not a blob', async () => {
   await using blobs = await DiskBlobs.open(folder)
-  await mkdir(join(folder, '00'))
   await writeFile(join(folder, '00', 'README'), 'hello')
   await writeFile(join(folder, '00', 'ff'.repeat(32)), 'in the wrong folder')
   for await (const blob of blobs.list()) throw new Error(`listed ${blob.sha256}`)
