@@ -30,6 +30,7 @@ import type { PublicFiles } from './public-files.js'
 import type { Relay } from './relay.js'
 import type { NodeIdentity } from './respond.js'
 import type { SmallFileCache } from './small-file-cache.js'
+import type { UploadTurns } from './upload-turns.js'
 import type { OutsideUrl } from './urls.js'
 import type { UsedBlobs } from './used-blobs.js'
 
@@ -65,6 +66,7 @@ export interface Deps {
   readonly nodeTokens: NodeTokens
   readonly pages: ProjectPages
   readonly files: PublicFiles
+  readonly uploadTurns: UploadTurns
   readonly smallFiles: SmallFileCache
   readonly hotFiles: HotFiles
   readonly docs: DocsArchives

@@ -15,6 +15,7 @@ import type { ProjectPages } from './project-pages.js'
 import type { PublicFiles } from './public-files.js'
 import type { HotFiles } from './hot-files.js'
 import type { SmallFileCache } from './small-file-cache.js'
+import type { UploadTurns } from './upload-turns.js'
 
 /** Parts of the server that count what they do. Looking at a count costs nothing: no folder is read for it. */
 export interface MetricSources {
@@ -22,6 +23,7 @@ export interface MetricSources {
   readonly storage: Storage
   readonly blobs: DiskBlobs
   readonly pages: ProjectPages
+  readonly uploadTurns: UploadTurns
   readonly files: PublicFiles
   readonly smallFiles: SmallFileCache
   readonly hotFiles: HotFiles
@@ -93,7 +95,7 @@ export class Metrics {
 }
 
 function addCounts(registry: Registry, sources: MetricSources): void {
-  const { storage, blobs, pages, files, smallFiles, hotFiles, streams, downloads, mirrors, swept, feed, follower } = sources
+  const { storage, blobs, pages, uploadTurns, files, smallFiles, hotFiles, streams, downloads, mirrors, swept, feed, follower } = sources
   const counter = (name: string, help: string, read: () => number): void => {
     new Counter({
       name,
@@ -128,6 +130,7 @@ function addCounts(registry: Registry, sources: MetricSources): void {
   gauge('devpi_page_cache_bytes', 'Memory of cached pages', () => pages.bytes)
   counter('devpi_file_cache_hits_total', 'Small files answered out of the cache', () => files.hits)
   gauge('devpi_file_cache_bytes', 'Memory of cached files', () => smallFiles.bytes + hotFiles.bytes)
+  counter('devpi_uploads_held_back_total', 'Uploads that waited for a moment because pages kept the server busy', () => uploadTurns.counts.heldBack)
   counter('devpi_blobs_received_total', 'Contents uploaded whole, whether they were kept or not', () => blobs.counts.received)
   counter('devpi_blob_received_bytes_total', 'Bytes of these contents', () => blobs.counts.receivedBytes)
   counter('devpi_mirror_downloads_total', 'Files fetched from upstreams, one for all who wait for it', () => downloads.counts.started)

@@ -11,6 +11,7 @@ import { monitorsFrom } from '#server/http/monitors.js'
 import { ProjectPages } from '#server/http/project-pages.js'
 import { PublicFiles } from '#server/http/public-files.js'
 import { SmallFileCache } from '#server/http/small-file-cache.js'
+import { UploadTurns } from '#server/http/upload-turns.js'
 import type { Feed } from '#server/replication/feed.js'
 import type { ReplicaTable } from '#server/replication/replica-table.js'
 import type { SweepCounts } from '#server/storage/sweep.js'
@@ -39,6 +40,7 @@ export interface ServerDepsInput {
 export function serverDeps({ config, parts, feed, replicas, logger, onFenced, port, swept }: ServerDepsInput, stack: CloseStack): Deps {
   const { storage, blobs, hasher, secret, tokens, proxies, outsideUrl, role, node, mirroring, files, now, newRequestId, idleTimeoutMs, metadataWaitMs } = parts
   const pages = stack.use(new ProjectPages(storage, node, now, mirroring.isStored))
+  const uploadTurns = new UploadTurns({ pages: () => pages.counts.hits + pages.counts.misses })
   const smallFiles = new SmallFileCache({})
   const hotFiles = stack.use(new HotFiles())
   const publicFiles = stack.use(new PublicFiles(storage, node, smallFiles))
@@ -50,6 +52,7 @@ export function serverDeps({ config, parts, feed, replicas, logger, onFenced, po
     blobs,
     hasher,
     pages,
+    uploadTurns,
     proxies,
     streams,
     feed,
@@ -57,7 +60,7 @@ export function serverDeps({ config, parts, feed, replicas, logger, onFenced, po
     get follower() { return role.follower },
     get relay() { return role.relay },
     onFenced,
-    metrics: new Metrics({ serverVersion, storage, blobs, pages, files: publicFiles, smallFiles, hotFiles, streams, downloads, mirrors, feed, follower: () => role.follower, swept, fileReplication: files }),
+    metrics: new Metrics({ serverVersion, storage, blobs, pages, uploadTurns, files: publicFiles, smallFiles, hotFiles, streams, downloads, mirrors, feed, follower: () => role.follower, swept, fileReplication: files }),
     isMonitor: monitorsFrom(config.metricsFrom, proxies),
     node,
     now,

@@ -28,6 +28,7 @@ import { fileRoutes } from '#server/http/routes/files.js'
 import { postToIndex } from '#server/http/routes/uploads.js'
 import { PublicFiles } from '#server/http/public-files.js'
 import { SmallFileCache } from '#server/http/small-file-cache.js'
+import { UploadTurns } from '#server/http/upload-turns.js'
 import { outsideUrls } from '#server/http/urls.js'
 import { ALL_PROJECTIONS } from '#server/projections/all.js'
 import { Feed } from '#server/replication/feed.js'
@@ -147,6 +148,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
   const upstream = new UpstreamClient({ hosts: new TargetHosts([]), userAgent: 'test', now: () => 0, idleTimeoutMs: 1000 })
   const pages = new ProjectPages(storage, node)
   const files = new PublicFiles(storage, node, smallFiles)
+  const uploadTurns = new UploadTurns({ pages: () => 0 })
   const streams = new ChangeStreams()
   const feed = new Feed({ storage, now: Date.now })
   const downloads = new FileDownloads({ client: upstream, store: blobs, maxBytes: 0 })
@@ -156,6 +158,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
   return {
     storage,
     blobs,
+    uploadTurns,
     hasher,
     streams,
     feed,
@@ -163,7 +166,7 @@ function depsOf(storage: Storage, blobs: DiskBlobs, limits: Partial<Deps['limits
     follower: undefined,
     relay: undefined,
     onFenced: () => undefined,
-    metrics: new Metrics({ serverVersion: '1', storage, blobs, pages, files, smallFiles, hotFiles, streams, downloads, mirrors, feed, follower: () => undefined, swept: () => undefined }),
+    metrics: new Metrics({ serverVersion: '1', storage, blobs, pages, uploadTurns, files, smallFiles, hotFiles, streams, downloads, mirrors, feed, follower: () => undefined, swept: () => undefined }),
     isMonitor: () => true,
     proxies,
     node,

@@ -57,6 +57,7 @@ async function upload(deps: Deps, request: Request, response: Response): Promise
   const index = indexPath(request.params)
   const sender = await callerAndOrigin(deps, request)
   await checkMayUpload(deps.storage.reader(), { ...index, caller: sender.caller })
+  await deps.uploadTurns.take()
   const uploaded = await takeUpload(deps, request, { index, ...sender }).catch(asReasonPhrase)
   await sendUploaded(deps, response, index, uploaded)
 }

@@ -1,0 +1,73 @@
+import { performance, type EventLoopUtilization } from 'node:perf_hooks'
+
+/** Between the beginnings of two uploads while pages keep the server busy. */
+const APART_MS = 50
+/** So long an upload waits at the most: who sends many at once is not made to wait for all of them. */
+const LONGEST_WAIT_MS = 2000
+/** How long the server is looked at before the verdict is a new one. */
+const WINDOW_MS = 100
+/** Share of the time in which the main thread had something to do, from which on it counts as busy. */
+const BUSY = 0.8
+/** Fewer pages are not what keeps it busy. */
+const PAGES_PER_UPLOAD = 10
+
+export interface UploadTurnsOptions {
+  /** Pages sent since the start. */
+  readonly pages: () => number
+  /** Ascending ms. */
+  readonly now?: () => number
+  /** As `performance.eventLoopUtilization` has it. */
+  readonly utilization?: (before?: EventLoopUtilization) => EventLoopUtilization
+  readonly wait?: (ms: number) => Promise<void>
+}
+
+/**
+ * Who installs goes first. An upload takes the time of some fifty pages, and
+ * a client that sends one after the other would take half of the server from
+ * those who wait for theirs. So while pages leave the server no time to spare,
+ * uploads begin one by one, a while apart; at any other time at once.
+ */
+export class UploadTurns {
+  readonly counts = { heldBack: 0 }
+  readonly #pages: () => number
+  readonly #now: () => number
+  readonly #utilization: NonNullable<UploadTurnsOptions['utilization']>
+  readonly #wait: NonNullable<UploadTurnsOptions['wait']>
+  #window: { readonly since: number; readonly pages: number; readonly utilization: EventLoopUtilization; uploads: number }
+  #pagesNeedIt = false
+  /** When the next upload may begin. */
+  #nextAt = -Infinity
+
+  constructor({ pages, now, utilization, wait }: UploadTurnsOptions) {
+    this.#pages = pages
+    this.#now = now ?? (() => performance.now())
+    this.#utilization = utilization ?? ((before) => performance.eventLoopUtilization(before))
+    this.#wait = wait ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms)))
+    this.#window = this.#newWindow()
+  }
+
+  /** Resolves when the upload that asks may begin. */
+  async take(): Promise<void> {
+    const now = this.#now()
+    this.#look(now)
+    if (!this.#pagesNeedIt) return
+    const at = Math.min(Math.max(now, this.#nextAt), now + LONGEST_WAIT_MS)
+    this.#nextAt = at + APART_MS
+    if (at <= now) return
+    this.counts.heldBack += 1
+    await this.#wait(at - now)
+  }
+
+  #look(now: number): void {
+    const window = this.#window
+    window.uploads += 1
+    if (now - window.since < WINDOW_MS) return
+    const pages = this.#pages() - window.pages
+    this.#pagesNeedIt = pages >= PAGES_PER_UPLOAD * window.uploads && this.#utilization(window.utilization).utilization >= BUSY
+    this.#window = this.#newWindow()
+  }
+
+  #newWindow() {
+    return { since: this.#now(), pages: this.#pages(), utilization: this.#utilization(), uploads: 0 }
+  }
+}
