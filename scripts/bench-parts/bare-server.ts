@@ -1,4 +1,5 @@
 import busboy from '@fastify/busboy'
+import { Level } from 'level'
 import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream, readFileSync } from 'node:fs'
 import { open, readFile, rename } from 'node:fs/promises'
@@ -12,9 +13,11 @@ import { join } from 'node:path'
  * `/relay?url=` passes on what is there, `&keeping` hashes and writes it on the way; any other
  * GET, so that it can be the very request that the server gets, is answered
  * with `reply.json` (status, headers) and `reply.bin`; POST parses a form,
- * hashes, writes, syncs and renames, and keeps no log.
+ * hashes, writes, syncs and renames, and keeps no log, unless `logging` is the
+ * second argument: then it writes as many rows of as many bytes as an upload is in ours, and no more.
  */
 const folder = process.argv[2] ?? '.'
+const log = process.argv[3] === 'logging' ? new Level<string, Uint8Array>(join(folder, 'bare-log'), { valueEncoding: 'view' }) : undefined
 
 interface Reply {
   readonly status: number
@@ -91,7 +94,36 @@ async function takeForm(request: IncomingMessage, response: ServerResponse): Pro
   await file.sync()
   await file.close()
   await rename(temp, join(folder, hash.digest('hex')))
+  if (log !== undefined) await writeRows(log)
   response.writeHead(200, { 'Content-Length': 0 }).end()
+}
+
+/** What an upload is in the log: an entry, and the rows that follow from it. */
+const ROWS = 11
+const ROW_BYTES = 215
+
+let waiting: (() => void)[] = []
+let writing = false
+let rows = 0
+
+/** Uploads that come while a batch is being synced share the next one. */
+function writeRows(db: Level<string, Uint8Array>): Promise<void> {
+  const written = new Promise<void>((resolve) => waiting.push(resolve))
+  if (!writing) void writeBatches(db)
+  return written
+}
+
+async function writeBatches(db: Level<string, Uint8Array>): Promise<void> {
+  writing = true
+  while (waiting.length > 0) {
+    const uploads = waiting
+    waiting = []
+    const batch = db.batch()
+    for (let row = 0; row < ROWS * uploads.length; row += 1) batch.put(`a row, as long as those of the log are, ${(rows += 1)}`, new Uint8Array(ROW_BYTES).fill(rows))
+    await batch.write({ sync: true })
+    for (const done of uploads) done()
+  }
+  writing = false
 }
 
 server.listen(0, '127.0.0.1', () => {

@@ -1,5 +1,10 @@
+import { createHash } from 'node:crypto'
+import events from 'node:events'
+import { createWriteStream } from 'node:fs'
+import { get, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 import { keys } from '#log-format/keys.js'
 import { Client, getRequest, hammer, median, once } from './load.js'
 import { type Listening, startBare, startServerUnderTest, startUpstream } from './processes.js'
@@ -15,6 +20,7 @@ interface Servers {
   readonly upstream: Listening
   readonly bare: Listening
   readonly quick: boolean
+  readonly folder: string
 }
 
 /** Pages and files of an upstream, through an index that inherits from a mirror of it. */
@@ -32,7 +38,7 @@ export async function benchMirrors({ folder, quick }: BenchOptions): Promise<Row
   }
   await using server = await startServerUnderTest(serverDir, ['--allow-private-upstream', '127.0.0.1'])
   await using bare = await startBare(folder)
-  const servers = { server, upstream, bare, quick }
+  const servers = { server, upstream, bare, quick, folder }
   return [await warmRow(servers), await coldRow(servers), ...(await fileRows(servers, hugeMb))]
 }
 
@@ -70,16 +76,18 @@ async function coldRow({ server, upstream, quick }: Servers): Promise<Row> {
   return atMost(`cold page of 3,000 files (${(size / MB).toFixed(1)} MB), more than its upstream takes`, 150, median(extra.slice(rounds >> 1)), 'ms')
 }
 
-async function fileRows({ server, upstream, bare, quick }: Servers, hugeMb: number): Promise<Row[]> {
+async function fileRows({ server, upstream, bare, quick, folder }: Servers, hugeMb: number): Promise<Row[]> {
   const rounds = quick ? 2 : 9
   const size = hugeMb * MB
-  const shares: Record<'ours' | 'relayed' | 'kept', number[]> = { ours: [], relayed: [], kept: [] }
+  const shares: Record<'ours' | 'installed' | 'relayed' | 'kept', number[]> = { ours: [], installed: [], relayed: [], kept: [] }
   for (let round = 0; round < rounds; round += 1) {
     const path = await fileOf(server, `huge-${round}`)
     const source = `/huge/huge-${round}`
+    const pathForInstaller = await fileOf(server, `huge-${rounds + round}`)
     const relay = `/relay?url=http://127.0.0.1:${upstream.port}${source}`
     const direct = await download(upstream.port, source, size)
     shares.ours.push(direct / (await download(server.port, path, size)))
+    shares.installed.push((await downloadAsInstaller(upstream.port, source, size, folder)) / (await downloadAsInstaller(server.port, pathForInstaller, size, folder)))
     shares.relayed.push(direct / (await download(bare.port, relay, size)))
     shares.kept.push(direct / (await download(bare.port, `${relay}&keeping`, size)))
   }
@@ -91,6 +99,7 @@ async function fileRows({ server, upstream, bare, quick }: Servers, hugeMb: numb
   clearInterval(watching)
   return [
     atLeast(`cold file of ${hugeMb} MB: share of its upstream`, 0.7, median(shares.ours.slice(1))),
+    told('the same for a client that hashes and writes the file, as installers do', median(shares.installed.slice(1)).toFixed(2)),
     told('the same of a bare relay that passes it on', median(shares.relayed.slice(1)).toFixed(2)),
     told('the same of a bare relay that hashes and writes it as well', median(shares.kept.slice(1)).toFixed(2)),
     atMost(`memory that 50 downloads of a cold file of ${hugeMb} MB add`, 64, (most - before) / MB, 'MB'),
@@ -106,6 +115,22 @@ async function fileOf(server: Listening, project: string): Promise<string> {
   if (status !== 200) throw new Error(`the page of ${project} was answered with ${status}: ${body.toString()}`)
   const { files } = JSON.parse(body.toString()) as { files: { url: string }[] }
   return new URL(files[0]?.url ?? '', `http://localhost/alice/child/+simple/${project}/`).pathname
+}
+
+/** As `download`, with what an installer does with the bytes: it checks their digest and keeps them in a file. */
+async function downloadAsInstaller(port: number, path: string, size: number, folder: string): Promise<number> {
+  const start = performance.now()
+  const hash = createHash('sha256')
+  const [response] = (await events.once(get({ port, path }), 'response')) as [IncomingMessage]
+  let received = 0
+  response.on('data', (chunk: Buffer) => {
+    received += chunk.length
+    hash.update(chunk)
+  })
+  await pipeline(response, createWriteStream(join(folder, 'installed.whl'), { highWaterMark: MB }))
+  if (received !== size) throw new Error(`only ${received} bytes came`)
+  hash.digest()
+  return performance.now() - start
 }
 
 /** Reads a file and throws it away; resolves to the ms that it took. */

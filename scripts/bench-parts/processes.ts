@@ -33,9 +33,9 @@ export function startReplicaUnderTest(serverDir: string, primary: { readonly por
 }
 
 /** What it is compared with: see `bare-server.ts`. */
-export function startBare(folder: string): Promise<Listening> {
+export function startBare(folder: string, ...how: readonly 'logging'[]): Promise<Listening> {
   const script = join(ROOT, 'dist/scripts/bench-parts/bare-server.js')
-  return listening(spawn(process.execPath, [script, folder], { stdio: ['ignore', 'pipe', 'inherit'] }))
+  return listening(spawn(process.execPath, [script, folder, ...how], { stdio: ['ignore', 'pipe', 'inherit'] }))
 }
 
 /** What it mirrors: see `bare-upstream.ts`. */

@@ -14,6 +14,7 @@ export async function benchUploads({ folder, quick }: BenchOptions): Promise<Row
   await (await BenchState.create(serverDir, { dev: {} }))[Symbol.asyncDispose]()
   await using server = await startServerUnderTest(serverDir)
   await using bare = await startBare(folder)
+  await using logging = await startBare(folder, 'logging')
   const count = quick ? 40 : 400
   const rounds = quick ? 1 : 5
   let project = 0
@@ -21,14 +22,18 @@ export async function benchUploads({ folder, quick }: BenchOptions): Promise<Row
 
   await rateOf(server.port, 8)
   await rateOf(bare.port, 8)
+  await rateOf(logging.port, 8)
   const ratios: number[] = []
+  const loggings: number[] = []
   const shares: number[] = []
   const tails: number[] = []
   let rate = 0
   for (let round = 0; round < rounds; round += 1) {
     const eight = await rateOf(server.port, 8)
     const other = await rateOf(bare.port, 8)
+    const withLog = await rateOf(logging.port, 8)
     const one = await rateOf(server.port, 1)
+    loggings.push(withLog.requestsPerSecond / other.requestsPerSecond)
     ratios.push(eight.requestsPerSecond / other.requestsPerSecond)
     shares.push(eight.requestsPerSecond / one.requestsPerSecond)
     tails.push(percentile(eight.latenciesMs, 0.99) / percentile(eight.latenciesMs, 0.5))
@@ -36,6 +41,7 @@ export async function benchUploads({ folder, quick }: BenchOptions): Promise<Row
   }
   return [
     atLeast(`uploads of 50 KB, 8 clients: share of bare (${rate.toFixed(0)}/s)`, 0.6, median(ratios)),
+    told('the same of the bare handler when it also syncs rows to LevelDB, in batches', median(loggings).toFixed(2)),
     atLeast('uploads, 8 clients as multiple of one', 1, median(shares)),
     atMost('uploads, p99 as multiple of p50', 10, median(tails), ''),
     await batchRow(server),
