@@ -27,20 +27,22 @@ const packr = new Packr({ useRecords: false, variableMapSize: true })
  */
 export function encodeEntry(entry: Entry): Uint8Array {
   const fields = packr.pack([
-    entry.serial,
-    entry.time,
-    entry.parent,
-    entry.epoch,
-    entry.actor,
-    VIAS.indexOf(entry.via),
-    entry.request,
-    entry.mutation,
+    ...headFields(entry),
     entry.changes.map((change) => (change.value === undefined ? [change.path] : [change.path, change.value])),
   ])
   const bytes = new Uint8Array(fields.length + 1)
   bytes[0] = ENTRY_VERSION
   bytes.set(fields, 1)
   return bytes
+}
+
+function headFields(entry: Omit<Entry, 'changes'>): readonly unknown[] {
+  return [entry.serial, entry.time, entry.parent, entry.epoch, entry.actor, VIAS.indexOf(entry.via), entry.request, entry.mutation]
+}
+
+/** The fields of an entry up to its changes, as its bytes begin behind the version. */
+export function packHead(entry: Omit<Entry, 'changes'>): Uint8Array {
+  return packr.pack([...headFields(entry), []]).subarray(0, -1)
 }
 
 /**

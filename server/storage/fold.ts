@@ -36,9 +36,7 @@ export interface LocatedEntry {
   readonly serial: Serial
   readonly time: number
   readonly length: number
-  readonly mutationBytes: Uint8Array
-  /** Of the mutation, where it was read already. */
-  readonly names?: MutationNames
+  readonly names: MutationNames
   readonly changes: readonly LocatedChange[]
 }
 
@@ -49,13 +47,13 @@ export interface FoldedRows {
   readonly rows: Map<string, Uint8Array | undefined>
 }
 
-/** Finds the key of each path, once for all who fold the entry. */
-export function locateChanges({ serial, time, length, mutationBytes, changes }: EntrySlices): LocatedEntry {
+/** Finds the key of each path, once for all who fold the entry. `names`: those in the mutation, where it was read already. */
+export function locateChanges({ serial, time, length, mutationBytes, changes }: EntrySlices, names = namesInSlice(mutationBytes)): LocatedEntry {
   return {
     serial,
     time,
     length,
-    mutationBytes,
+    names,
     changes: changes.map(({ path, valueBytes, offset }) => {
       const { family, segments } = locatePath(path)
       return { family, segments, name: keyName(family, segments), valueBytes, offset }
@@ -86,7 +84,7 @@ export class Fold {
   entry(entry: LocatedEntry, head: HeadRows, { operations, rows }: FoldedRows): void {
     this.#operations = operations
     if (this.#mutationFolds.length > 0) {
-      const mutated = { serial: entry.serial, names: entry.names ?? namesInSlice(entry.mutationBytes) }
+      const mutated = { serial: entry.serial, names: entry.names }
       for (const fold of this.#mutationFolds) fold(mutated)
     }
     const { serial, length: entryLength } = entry

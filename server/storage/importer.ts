@@ -180,7 +180,7 @@ function checkChain(head: ChainHead, frames: readonly Frame[]): Checked {
       const { epoch } = head
       head = extendedBy(head, entry.link, frame)
       stored.push({ serial: head.serial, bytes: frame.bytes })
-      located.push({ ...locateChanges(entry.slices), names: namesInMutation(entry.mutation) })
+      located.push(locateChanges(entry.slices, namesInMutation(entry.mutation)))
       if (head.epoch > epoch) facts.push(...factsOfEpoch(entry))
     }
   } catch (error) {

@@ -1,12 +1,13 @@
 import { isDeepStrictEqual } from 'node:util'
 import { Refusal } from '#log-format/api/refusal.js'
-import type { Change } from '#log-format/change.js'
 import { MAX_ENTRY_BYTES, packValue } from '#log-format/codec.js'
 import type { Key, KeyRange } from '#log-format/key-pattern.js'
 import type { Mutation } from '#log-format/mutation.js'
+import type { PackedChange } from '#log-format/packed-entry.js'
 import { nextSerial, type Serial } from '#log-format/serial.js'
 import type { JsonValue, Stored } from '#log-format/values.js'
 import type { Database } from './database.js'
+import type { TouchedKey } from './fold.js'
 import { type EntryAt, type ReadValue, storedIn, valueBytesOf } from './head-row.js'
 import { compareNames } from './name-order.js'
 import { scanned, scannedAs } from './past-scan.js'
@@ -45,21 +46,20 @@ export interface PendingState {
   readonly entryAt: EntryAt
 }
 
+/** A key that was set, or deleted where there are no bytes. */
+export interface RecordedChange extends PackedChange, TouchedKey {}
+
 export interface Recorded {
   readonly mutation: Mutation
-  readonly changes: readonly Change[]
+  readonly changes: readonly RecordedChange[]
   readonly secrets: ReadonlyMap<string, JsonValue | undefined>
   /** The head row that a changed key had, by its name; undefined where there was none. */
   readonly rowBefore: (name: string) => Uint8Array | undefined
 }
 
-interface BufferedChange {
-  readonly path: string
+interface BufferedChange extends RecordedChange {
   /** The head row before. */
   readonly before: Uint8Array | undefined
-  /** Value bytes, undefined for a deletion. */
-  readonly bytes: Uint8Array | undefined
-  readonly value: JsonValue | undefined
 }
 
 export class OpenTransaction implements Transaction {
@@ -166,10 +166,7 @@ export class OpenTransaction implements Transaction {
 
   set<V>(key: Key<V>, value: V): void {
     this.#assertOpen()
-    const name = keyName(key.family, key.segments)
-    const bytes = packValue(value)
-    // The log holds JSON values; every catalogued value type is one.
-    this.#buffer(name, key.path, bytes, value as JsonValue)
+    this.#buffer(key, packValue(value))
   }
 
   async prefetch(keys: readonly Key<unknown>[]): Promise<void> {
@@ -181,7 +178,7 @@ export class OpenTransaction implements Transaction {
 
   delete(key: Key<unknown>): void {
     this.#assertOpen()
-    this.#buffer(keyName(key.family, key.segments), key.path, undefined, undefined)
+    this.#buffer(key, undefined)
   }
 
   record(mutation: Mutation): void {
@@ -198,17 +195,18 @@ export class OpenTransaction implements Transaction {
   /** Ends the turn: what is to be sealed, or undefined when nothing changed. */
   finish(): Recorded | undefined {
     this.end()
-    const changes = [...this.#changes.values()] // a path and a value each
+    const changes = [...this.#changes.values()]
     if (changes.length === 0 && this.#secrets.size === 0) return undefined
     if (this.#mutation === undefined) throw new Error('a transaction changed keys and recorded no mutation')
     return { mutation: this.#mutation, changes, secrets: this.#secrets, rowBefore: (name) => this.#changes.get(name)?.before }
   }
 
   /** A value equal to the one below it is no change. */
-  #buffer(name: string, path: string, bytes: Uint8Array | undefined, value: JsonValue | undefined): void {
+  #buffer({ path, family, segments }: Key<unknown>, valueBytes: Uint8Array | undefined): void {
+    const name = keyName(family, segments)
     const before = this.#rowBelow(name)
-    const change: BufferedChange = { path, before, bytes, value }
-    const same = before === undefined || bytes === undefined ? before === bytes : Buffer.compare(valueBytesOf(before, this.#entryAt), bytes) === 0
+    const change: BufferedChange = { path, family, segments, name, valueBytes, before }
+    const same = before === undefined || valueBytes === undefined ? before === valueBytes : Buffer.compare(valueBytesOf(before, this.#entryAt), valueBytes) === 0
     this.#bytes -= sizeOf(this.#changes.get(name))
     this.#changes.delete(name) // a key set again moves to the end: the order of changes is that of the last sets
     if (same) return
@@ -232,7 +230,7 @@ export class OpenTransaction implements Transaction {
   #row(name: string): Uint8Array | undefined {
     const own = this.#changes.get(name)
     if (own === undefined) return this.#rowBelow(name)
-    return own.bytes === undefined ? undefined : stampBytes(nextSerial(this.serial), own.bytes)
+    return own.valueBytes === undefined ? undefined : stampBytes(nextSerial(this.serial), own.valueBytes)
   }
 
   /** Whether what the database has of the key is not what stands there any more. */
@@ -275,5 +273,5 @@ export function changeTooLarge(bytes: number): Refusal {
 }
 
 function sizeOf(change: BufferedChange | undefined): number {
-  return change === undefined ? 0 : change.path.length + (change.bytes?.length ?? 0)
+  return change === undefined ? 0 : change.path.length + (change.valueBytes?.length ?? 0)
 }

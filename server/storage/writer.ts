@@ -1,13 +1,14 @@
 import { Refusal } from '#log-format/api/refusal.js'
 import { type ChainHead, entryDigest } from '#log-format/chain.js'
-import { encodeEntry, MAX_ENTRY_BYTES } from '#log-format/codec.js'
+import { MAX_ENTRY_BYTES } from '#log-format/codec.js'
 import type { Entry, Origin } from '#log-format/entry.js'
-import { sliceEntry } from '#log-format/entry-slices.js'
 import { scanMsgpack } from '#log-format/msgpack-scan.js'
+import { namesInMutation } from '#log-format/mutation.js'
+import { packEntry } from '#log-format/packed-entry.js'
 import { nextSerial, type Serial } from '#log-format/serial.js'
 import type { Database, RowOperation } from './database.js'
 import type { EntryStore, StoredEntry } from './entry-store.js'
-import { Fold, type FoldedRows, locateChanges, type TouchedKey } from './fold.js'
+import { Fold, type FoldedRows, type LocatedEntry, type TouchedKey } from './fold.js'
 import type { EntryAt } from './head-row.js'
 import { PendingRows } from './pending-rows.js'
 import type { Projection } from './projection.js'
@@ -209,21 +210,26 @@ export class Writer {
 
   #seal(origin: Origin, { mutation, changes, secrets, rowBefore }: Recorded): void {
     const parent = this.#sealed
-    const entry: Entry = {
+    const entry: Omit<Entry, 'changes'> = {
       ...origin,
       serial: nextSerial(parent.serial),
       parent: parent.digest,
       epoch: parent.epoch,
       mutation,
-      changes,
     }
-    const bytes = encodeEntry(entry)
+    const { bytes, offsets } = packEntry(entry, changes)
     if (bytes.length > MAX_ENTRY_BYTES) {
       throw changeTooLarge(bytes.length)
     }
     scanMsgpack(bytes, 1) // nothing enters the log that its readers would reject
 
-    const located = locateChanges(sliceEntry(bytes))
+    const located: LocatedEntry = {
+      serial: entry.serial,
+      time: entry.time,
+      length: bytes.length,
+      names: namesInMutation(mutation),
+      changes: changes.map(({ family, segments, name, valueBytes }, at) => ({ family, segments, name, valueBytes, offset: offsets[at] })),
+    }
     const folded: FoldedRows = { operations: [], rows: new Map() }
     this.#fold.entry(located, { row: rowBefore, entryAt: this.#entryAt }, folded)
     const batch = (this.#open ??= {
