@@ -48,7 +48,7 @@ export async function differenceOf(reader: Reader, mirror: MirrorIndexValue, pag
   }
   const words = new Words(mirror, page.upstream, known)
   const set = new Map<string, { readonly value: MirrorFileValue; readonly before: MirrorFileValue | undefined }>()
-  const put = (basename: string, said: MirrorFileValue, found: MirrorFileValue | undefined): void => {
+  const put = (basename: string, said: MirrorFileValue, found: MirrorFileValue): void => {
     const value = words.stored(said)
     if (!isDeepStrictEqual(value, found)) set.set(basename, { value, before: found })
   }
@@ -59,7 +59,8 @@ export async function differenceOf(reader: Reader, mirror: MirrorIndexValue, pag
     if (version === undefined) continue
     seen.add(filename)
     const found = before.get(filename)
-    put(filename, words.afterNaming({ file, version, time }, found && words.told(found)), found)
+    if (found === undefined) set.set(filename, { value: words.first({ file, version, time }), before: found })
+    else put(filename, words.afterNaming({ file, version, time }, words.told(found)), found)
   }
   for (const [basename, found] of before) {
     if (!seen.has(basename)) put(basename, words.afterOmitting(words.told(found), time), found)
@@ -118,9 +119,14 @@ class Words {
     return { ...(this.#known ?? { name: project, created: time }), upstream: this.#tellerThen }
   }
 
-  afterNaming(named: NamedFile, found: ToldFile | undefined): MirrorFileValue {
+  /** Of a file that nobody told of before, as it is stored. */
+  first(named: NamedFile): MirrorFileValue {
+    const value = mirrorFileValue(named, undefined)
+    return this.#speaker === this.#tellerThen ? value : { ...value, upstream: this.#speaker }
+  }
+
+  afterNaming(named: NamedFile, found: ToldFile): MirrorFileValue {
     const said = this.#said(named, found)
-    if (found === undefined) return said
     const isOwn = found.upstream === this.#speaker
     if (isOwn && found.gone !== undefined && this.#rank > 0) return found
     const { sha256 } = named.file.hashes
@@ -140,16 +146,16 @@ class Words {
   }
 
   /** What the speaker says. Where it states no digest, the file is still to be the one that another upstream told of. */
-  #said({ file, version, time }: NamedFile, found: ToldFile | undefined): MirrorFileValue {
-    const value = { ...mirrorFileValue({ file, version, time }, found), upstream: this.#speaker }
-    if (found === undefined || !this.#keepsDigest(found)) return value
+  #said(named: NamedFile, found: ToldFile): MirrorFileValue {
+    const value = { ...mirrorFileValue(named, found), upstream: this.#speaker }
+    if (!this.#keepsDigest(found)) return value
     const by = found.digestBy ?? found.upstream
     return {
       ...value,
       dir: found.dir,
       ...(found.sha256 !== undefined && { sha256: found.sha256 }),
       ...(value.size === undefined && found.size !== undefined && { size: found.size }),
-      ...(file.hashes['sha256'] === undefined && by !== this.#speaker && { digestBy: by }),
+      ...(named.file.hashes['sha256'] === undefined && by !== this.#speaker && { digestBy: by }),
     }
   }
 

@@ -17,9 +17,17 @@ export const scopes = {
   page: (user: string, index: string, project: string): string => `page\0${user}\0${index}\0${project}`,
 }
 
-/** The scopes whose answers change when a key does. */
+let latest: { readonly family: string; readonly start: readonly string[]; readonly scopes: readonly string[] } | undefined
+
+/** The scopes whose answers change when a key does. Found once for all files of a page that change together. */
 export function scopesOf({ family, segments }: Pick<TouchedKey, 'family' | 'segments'>): readonly string[] {
   const [user = '', index = '', project = ''] = segments
+  if (latest?.family === family && latest.start[0] === user && latest.start[1] === index && latest.start[2] === project) return latest.scopes
+  latest = { family, start: [user, index, project], scopes: scopesAt(family, user, index, project) }
+  return latest.scopes
+}
+
+function scopesAt(family: string, user: string, index: string, project: string): readonly string[] {
   switch (family) {
     case keys.index.family:
       return [scopes.settings(user, index)]
