@@ -1,6 +1,7 @@
 import express, { type ErrorRequestHandler, type Express, type Request, type RequestHandler } from 'express'
 import { Refusal } from '#log-format/api/refusal.js'
 import { EPOCH_HEADER } from '#server/replication/epoch-claim.js'
+import { isNotOpen } from '#server/storage/database.js'
 import { beginRequest, requestIdOf } from './authenticate.js'
 import type { Deps } from './deps.js'
 import { followRenamed } from './follow-renamed.js'
@@ -124,7 +125,8 @@ function answerErrors(deps: Deps): ErrorRequestHandler {
   return (error: unknown, req, res, _next) => {
     if (error instanceof RequestAborted) return void res.destroy()
     drainOrClose(req, res)
-    if (error instanceof Refusal) { sendRefusal(req, res, error, isForApi(req.method, error) ? { always: 'json' } : {}); return; }
+    if (isNotOpen(error)) { sendRefusal(req, res, inAMoment(error), isForApi(req.method) ? { always: 'json' } : {}); return }
+    if (error instanceof Refusal) { sendRefusal(req, res, error, isForApi(req.method, error.kind) ? { always: 'json' } : {}); return; }
     if (isBadUrl(error)) { sendRefusal(req, res, badUrl()); return; }
     const request = requestIdOf(req)
     const faultId = deps.newRequestId()
@@ -134,8 +136,13 @@ function answerErrors(deps: Deps): ErrorRequestHandler {
 }
 
 /** Who changes things speaks JSON, whatever the `Accept` header says; and who named a wrong one is told so in the right one. */
-function isForApi(method: string, { kind }: Refusal): boolean {
+function isForApi(method: string, kind?: Refusal['kind']): boolean {
   return (method !== 'GET' && method !== 'HEAD') || kind === 'unsupported-media-type'
+}
+
+/** Of a read that came while the database was being opened again, after a write that failed. */
+function inAMoment(cause: unknown): Refusal {
+  return new Refusal('not-available', 'the server opens its database again; try again in a moment', { headers: { 'Retry-After': '1' }, cause })
 }
 
 /** Express could not decode the path. */

@@ -73,18 +73,32 @@ export class PromoteRequests implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const { signal } = this.#stop
-    const request = join(this.#serverDir, REQUEST_FILE)
-    await rm(request, { force: true })
-    await rm(join(this.#serverDir, ANSWER_FILE), { force: true })
+    await this.#noting(async () => {
+      await rm(join(this.#serverDir, REQUEST_FILE), { force: true })
+      await rm(join(this.#serverDir, ANSWER_FILE), { force: true })
+    })
     this.#watch()
     while (!signal.aborted) {
       this.#isChanged = false
-      const [, id, option] = /^([0-9a-f]{32})(?: (\S+))?$/.exec((await textOf(request)) ?? '') ?? []
-      if (id !== undefined) {
-        await rm(request, { force: true })
-        await this.#answer(id, { lostSecrets: option === ACCEPT_LOST_SECRETS ? 'accept' : 'refuse' })
-      }
+      await this.#noting(() => this.#look())
       await this.#change()
+    }
+  }
+
+  async #look(): Promise<void> {
+    const request = join(this.#serverDir, REQUEST_FILE)
+    const [, id, option] = /^([0-9a-f]{32})(?: (\S+))?$/.exec((await textOf(request)) ?? '') ?? []
+    if (id === undefined) return
+    await rm(request, { force: true })
+    await this.#answer(id, { lostSecrets: option === ACCEPT_LOST_SECRETS ? 'accept' : 'refuse' })
+  }
+
+  /** A folder that takes no files, as on a full disk, ends neither this nor the server. */
+  async #noting(step: () => Promise<void>): Promise<void> {
+    try {
+      await step()
+    } catch (error) {
+      this.#logger.error({ err: error }, `requests to be promoted cannot be answered in ${this.#serverDir}`)
     }
   }
 

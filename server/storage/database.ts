@@ -243,6 +243,13 @@ export function isInUse(error: unknown): boolean {
   return error instanceof Refusal && isLocked(error.cause)
 }
 
+const NOT_OPEN: readonly unknown[] = ['LEVEL_DATABASE_NOT_OPEN', 'LEVEL_ITERATOR_NOT_OPEN', 'LEVEL_SNAPSHOT_NOT_OPEN']
+
+/** Whether a read failed only because LevelDB was being opened again at that moment, or closed. */
+export function isNotOpen(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && NOT_OPEN.includes(error.code)
+}
+
 function isLocked(error: unknown): boolean {
   return levelFault(error)?.code === 'LEVEL_LOCKED'
 }
