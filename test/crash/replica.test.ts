@@ -103,6 +103,9 @@ async function runRounds(folder: string, random: Random): Promise<void> {
     await until(async () => (await headAt(pair.replica.url)).digest === (await headAt(primary.url)).digest)
     const acknowledged: Acknowledged = new Map()
     for (let round = 0; round < ROUNDS; round += 1) await oneRound(pair, round, acknowledged)
+    proxy.trouble = () => ({})
+    proxy.cutAll()
+    await upload(pair.primary.url, { version: '9999', waitMs: 20_000 }, acknowledged) // after few rounds it may be the only one that got through
     await expectConverged(pair, acknowledged)
     expect(await statusWith(pair.replica.url, `Bearer ${token}`)).toBe(200)
     expect(await statusWith(pair.replica.url, undefined)).toBe(401)
