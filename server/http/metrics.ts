@@ -135,6 +135,7 @@ function addCounts(registry: Registry, sources: MetricSources): void {
   counter('devpi_blob_received_bytes_total', 'Bytes of these contents', () => blobs.counts.receivedBytes)
   counter('devpi_mirror_downloads_total', 'Files fetched from upstreams, one for all who wait for it', () => downloads.counts.started)
   counter('devpi_mirror_downloads_failed_total', 'Of these, those that broke off or were not what was announced', () => downloads.counts.failed)
+  counter('devpi_mirror_downloads_continued_total', 'How often one that broke off went on from the byte reached', () => downloads.counts.continued)
   counter('devpi_mirror_failovers_total', 'Pages asked of a later upstream of a mirror because those before it failed', () => mirrors.counts.failovers)
   counter('devpi_mirror_digest_disagreements_total', 'Files of which an upstream stated another digest than one before it', () => mirrors.counts.disagreements)
   counter('devpi_blobs_removed_total', 'Contents that were removed', () => blobs.counts.removed)

@@ -22,6 +22,8 @@ export interface ContinuedFileInput {
   readonly elsewhere: (() => AsyncIterable<FilePlace>) | undefined
   readonly answerMs: number | undefined
   readonly signal: AbortSignal
+  /** Told whenever it goes on. */
+  readonly onContinued: () => void
 }
 
 /** How often a file goes on that broke off. */
@@ -97,6 +99,7 @@ export class ContinuedFile implements Disposable {
       if (body !== undefined) {
         this.#place = place
         this.#continuations += 1
+        this.#input.onContinued()
         return body
       }
       place = await this.#nextPlace()

@@ -45,6 +45,7 @@ export class FileDownloads implements AsyncDisposable {
   readonly #onStored: ((bytes: number) => void) | undefined
   readonly #downloads = new Downloads()
   readonly #slots = new DownloadSlots()
+  #continued = 0
 
   /** `onStored` is told the size of each file that was stored. */
   constructor(input: { readonly client: UpstreamClient; readonly store: DownloadStore; readonly maxBytes: number; readonly onStored?: (bytes: number) => void }) {
@@ -54,8 +55,9 @@ export class FileDownloads implements AsyncDisposable {
     this.#maxBytes = input.maxBytes
   }
 
-  get counts(): Downloads['counts'] {
-    return this.#downloads.counts
+  /** Since the start: those of `Downloads`, and how often one that broke off went on. */
+  get counts(): Downloads['counts'] & { readonly continued: number } {
+    return { ...this.#downloads.counts, continued: this.#continued }
   }
 
   /** The download of a file, begun if it is not under way. */
@@ -72,7 +74,7 @@ export class FileDownloads implements AsyncDisposable {
     const client = wanted.client ?? this.#client
     const { reply, size } = await openFile(client, wanted, signal)
     const { sha256, md5, elsewhere, answerMs } = wanted
-    using file = new ContinuedFile({ client, place: wanted, reply, size, hasDigest: (sha256 ?? md5) !== undefined, elsewhere, answerMs, signal })
+    using file = new ContinuedFile({ client, place: wanted, reply, size, hasDigest: (sha256 ?? md5) !== undefined, elsewhere, answerMs, signal, onContinued: () => { this.#continued += 1 } })
     steps.begun(size)
     try {
       const digests = md5 === undefined ? [] : (['md5'] as const)

@@ -73,7 +73,7 @@ describe('a file that breaks off in the middle', () => {
     expect(await running.of(wanted()).whole()).toMatchObject({ sha256: sha256Of(CONTENT), size: CONTENT.length })
     expect(rangesAt(first)).toEqual([undefined, 'bytes=300000-'])
     expect((await readFile(blobs.path(sha256Of(CONTENT)))).equals(CONTENT)).toBe(true)
-    expect(running.counts).toEqual({ started: 1, failed: 0 })
+    expect(running.counts).toEqual({ started: 1, failed: 0, continued: 1 })
   })
 
   test('goes on when the connection is lost, for those who read along', async () => {
