@@ -1,19 +1,16 @@
 import { Refusal } from '#log-format/api/refusal.js'
-import { type ChainHead, entryDigest } from '#log-format/chain.js'
-import { MAX_ENTRY_BYTES } from '#log-format/codec.js'
-import type { Entry, Origin } from '#log-format/entry.js'
-import { scanMsgpack } from '#log-format/msgpack-scan.js'
-import { namesInMutation } from '#log-format/mutation.js'
-import { packEntry } from '#log-format/packed-entry.js'
-import { nextSerial, type Serial } from '#log-format/serial.js'
+import type { ChainHead } from '#log-format/chain.js'
+import type { Origin } from '#log-format/entry.js'
+import type { Serial } from '#log-format/serial.js'
 import type { Database, RowOperation } from './database.js'
 import type { EntryStore, StoredEntry } from './entry-store.js'
-import { Fold, type FoldedRows, type LocatedEntry, type TouchedKey } from './fold.js'
+import { Fold, type FoldedRows, type TouchedKey } from './fold.js'
 import type { EntryAt } from './head-row.js'
 import { PendingRows } from './pending-rows.js'
 import type { Projection } from './projection.js'
 import { entryRow } from './rows.js'
-import { changeTooLarge, OpenTransaction, type Recorded, type Transaction } from './transaction.js'
+import { sealEntry } from './seal.js'
+import { OpenTransaction, type Recorded, type Transaction } from './transaction.js'
 import { secretOperation, type Vault } from './vault.js'
 import { secretsChanged } from './vault-changes.js'
 
@@ -208,28 +205,11 @@ export class Writer {
     }
   }
 
-  #seal(origin: Origin, { mutation, changes, secrets, rowBefore }: Recorded): void {
+  #seal(origin: Origin, recorded: Recorded): void {
     const parent = this.#sealed
-    const entry: Omit<Entry, 'changes'> = {
-      ...origin,
-      serial: nextSerial(parent.serial),
-      parent: parent.digest,
-      epoch: parent.epoch,
-      mutation,
-    }
-    const { bytes, offsets } = packEntry(entry, changes)
-    if (bytes.length > MAX_ENTRY_BYTES) {
-      throw changeTooLarge(bytes.length)
-    }
-    scanMsgpack(bytes, 1) // nothing enters the log that its readers would reject
-
-    const located: LocatedEntry = {
-      serial: entry.serial,
-      time: entry.time,
-      length: bytes.length,
-      names: namesInMutation(mutation),
-      changes: changes.map(({ family, segments, name, valueBytes }, at) => ({ family, segments, name, valueBytes, offset: offsets[at] })),
-    }
+    const { bytes, located, head } = sealEntry(parent, origin, recorded)
+    const { serial } = located
+    const { secrets, rowBefore } = recorded
     const folded: FoldedRows = { operations: [], rows: new Map() }
     this.#fold.entry(located, { row: rowBefore, entryAt: this.#entryAt }, folded)
     const batch = (this.#open ??= {
@@ -240,18 +220,18 @@ export class Writer {
       head: parent,
       bytes: 0,
     })
-    this.#pending.setEntry(entry.serial, bytes)
-    for (const [name, row] of folded.rows) this.#pending.setRow(name, row, entry.serial)
+    this.#pending.setEntry(serial, bytes)
+    for (const [name, row] of folded.rows) this.#pending.setRow(name, row, serial)
     for (const [name, secret] of secrets) {
       batch.operations.push(secretOperation(name, secret))
-      this.#pending.setSecret(name, secret, entry.serial)
+      this.#pending.setSecret(name, secret, serial)
     }
-    if (secrets.size > 0) batch.operations.push(secretsChanged(entry.serial, secrets.keys()))
+    if (secrets.size > 0) batch.operations.push(secretsChanged(serial, secrets.keys()))
     for (const operation of folded.operations) batch.operations.push(operation)
-    batch.entries.push({ serial: entry.serial, bytes })
-    batch.committed.push({ serial: entry.serial, touched: located.changes })
+    batch.entries.push({ serial, bytes })
+    batch.committed.push({ serial, touched: located.changes })
     batch.bytes += bytes.length
-    batch.head = { serial: entry.serial, digest: entryDigest(parent.digest, bytes), time: entry.time, epoch: entry.epoch }
+    batch.head = head
     this.#sealed = batch.head
   }
 
