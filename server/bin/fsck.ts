@@ -15,23 +15,20 @@ import { verifyStore } from '#server/storage/verify.js'
 export function main(argv: readonly string[]): Promise<number> {
   return runProgram('devpi-fsck', argv, readConfig, async (config) => {
     requireServerDir(config)
-    // Opening it cleans up after a dead server, so it must not happen before the database is known to be free.
-    let opening: Promise<DiskBlobs> | undefined
-    const open = (): Promise<DiskBlobs> => (opening ??= DiskBlobs.open(join(config.serverDir, 'files')))
+    const blobs = DiskBlobs.toRead(join(config.serverDir, 'files'))
     const report = await verifyStore({
       folder: config.serverDir,
       projections: ALL_PROJECTIONS,
       blobs: {
-        verify: async (sha256) => verifyBlob(await open(), sha256),
+        verify: (sha256) => verifyBlob(blobs, sha256),
         async *list () {
-          for await (const { sha256 } of (await open()).list()) yield sha256
+          for await (const { sha256 } of blobs.list()) yield sha256
         },
       },
       onFinding: ({ message }) => {
         process.stdout.write(`${message}\n`)
       },
     })
-    await (await opening)?.[Symbol.asyncDispose]()
     const { entries, rows, blobs: files, unnamedBlobs, findings } = report
     process.stdout.write(
       `${findings === 0 ? 'all is well' : `${findings} faults`}: ${entries} entries, ${rows} rows, ` +

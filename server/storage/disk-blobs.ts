@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, rename, rm, stat, unlink, utimes } from 'node
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { Refusal } from '#log-format/api/refusal.js'
+import { BlobFolders, codeOf } from './blob-folders.js'
 import { BlobPins } from './blob-pins.js'
 import type { BlobStat, BlobStore, ListedBlob, OpenBlob, PinnedBlob, ReceivedBlob, ReceiveOptions } from './blob-store.js'
 import { ContentHasher, isSha256 } from './content-hash.js'
@@ -17,8 +18,6 @@ const WRITE_BYTES = 256 * 1024
 /** Who follows a content as it comes waits no longer for what came of it, however slowly it comes. */
 const LONGEST_UNWRITTEN_MS = 500
 const TEMP_FOLDER = '+tmp'
-/** Made when the store is opened: a folder made for an upload would have to reach the disk before its file does. */
-const SUBFOLDERS = Array.from({ length: 256 }, (_, at) => at.toString(16).padStart(2, '0'))
 const STATS_AT_A_TIME = 32
 
 /** A whole content in a file that may become a blob. */
@@ -33,8 +32,7 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
   /** Since the start: contents received whole, and blobs removed. */
   readonly counts = { received: 0, receivedBytes: 0, removed: 0 }
   readonly #folder: string
-  /** By the first two digits. */
-  readonly #subfolders = new Map<string, FolderSync>()
+  readonly #folders: BlobFolders
   readonly #pins = new BlobPins()
   readonly #placing = new Map<string, Promise<void>>()
   readonly #hasher = new ContentHasher()
@@ -42,21 +40,28 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
 
   private constructor(folder: string) {
     this.#folder = folder
+    this.#folders = new BlobFolders(folder)
   }
 
-  /** Creates the folder as needed and removes what an earlier process left half-received. Refuses `storage-full`. */
+  /** Creates the folders as needed and removes what an earlier process left half-received. Refuses `storage-full`. */
   static async open(folder: string): Promise<DiskBlobs> {
-    await mkdir(folder, { recursive: true })
-    await rm(join(folder, TEMP_FOLDER), { recursive: true, force: true })
-    await mkdir(join(folder, TEMP_FOLDER))
-    await using parent = new FolderSync(join(folder, '..'))
-    await parent.sync()
-    const there = new Set(await readdir(folder))
-    const missing = SUBFOLDERS.filter((name) => !there.has(name))
-    await Promise.all(missing.map((name) => mkdir(join(folder, name)))).catch((error: unknown) => { throw storageError(error) })
-    await using own = new FolderSync(folder)
-    await own.sync() // an earlier process may have died between making a subfolder and this
+    const blobs = new DiskBlobs(folder)
+    await blobs.#prepare().catch((error: unknown) => { throw storageError(error) })
+    return blobs
+  }
+
+  /** For who only looks: makes and removes nothing, and there may be no such folder. */
+  static toRead(folder: string): Pick<DiskBlobs, 'open' | 'list'> {
     return new DiskBlobs(folder)
+  }
+
+  async #prepare(): Promise<void> {
+    await mkdir(this.#folder, { recursive: true })
+    await rm(join(this.#folder, TEMP_FOLDER), { recursive: true, force: true })
+    await mkdir(join(this.#folder, TEMP_FOLDER))
+    await using parent = new FolderSync(join(this.#folder, '..'))
+    await parent.sync()
+    await this.#folders.make()
   }
 
   /** Where a blob lies, present or not. Throws on anything but 64 lower-case hex digits. */
@@ -186,8 +191,8 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
   }
 
   async *list(): AsyncGenerator<ListedBlob> {
-    for (const folder of SUBFOLDERS) {
-      const names = ((await unlessMissing(() => readdir(join(this.#folder, folder)))) ?? []).filter((name) => isSha256(name) && name.startsWith(folder)).sort()
+    for (const folder of this.#folders.names) {
+      const names = ((await unlessMissing(() => readdir(this.#folders.path(folder)))) ?? []).filter((name) => isSha256(name) && name.startsWith(folder)).sort()
       for (let first = 0; first < names.length; first += STATS_AT_A_TIME) {
         const some = names.slice(first, first + STATS_AT_A_TIME)
         const stats = await Promise.all(some.map((sha256) => this.stat(sha256)))
@@ -201,7 +206,7 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
 
   /** Whoever received a blob must have disposed it before. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const subfolder of this.#subfolders.values()) await subfolder[Symbol.asyncDispose]()
+    await this.#folders[Symbol.asyncDispose]()
   }
 
   #countReceived(bytes: number): void {
@@ -242,26 +247,19 @@ export class DiskBlobs implements BlobStore, AsyncDisposable {
     await before?.catch(() => undefined)
     await this.#pins.settled(sha256)
     const path = this.path(sha256)
-    const subfolder = this.#subfolder(sha256.slice(0, 2))
+    const folder = sha256.slice(0, 2)
+    const move = (): Promise<void> => this.#folders.moveInto(folder, () => temp.moveTo(path))
     if (temp.isSynced || existsSync(path)) {
       await temp.sync()
-      await temp.moveTo(path)
-      await subfolder.sync()
+      await move()
+      await this.#folders.sync(folder)
     } else {
-      await temp.moveTo(path)
-      await Promise.all([temp.sync(), subfolder.sync()]).catch(async (error: unknown) => {
+      await move()
+      await Promise.all([temp.sync(), this.#folders.sync(folder)]).catch(async (error: unknown) => {
         await rm(path, { force: true })
         throw error
       })
     }
-  }
-
-  #subfolder(name: string): FolderSync {
-    const known = this.#subfolders.get(name)
-    if (known !== undefined) return known
-    const subfolder = new FolderSync(join(this.#folder, name))
-    this.#subfolders.set(name, subfolder)
-    return subfolder
   }
 }
 
@@ -281,8 +279,4 @@ export function storageError(error: unknown): unknown {
   return new Refusal('storage-full', 'the disk of the server is full; nothing was stored, try again when there is room', {
     cause: error,
   })
-}
-
-function codeOf(error: unknown): unknown {
-  return typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
 }

@@ -36,11 +36,17 @@ export class FolderSync implements AsyncDisposable {
   }
 
   #start(): Promise<void> {
-    this.#fd ??= openFd(this.#folder, 'r')
+    this.#fd ??= this.#open()
     const running = this.#fd.then(fsyncFd).finally(() => {
       if (this.#running === running) this.#running = undefined
     })
     this.#running = running
     return running
+  }
+
+  #open(): Promise<number> {
+    const opening = openFd(this.#folder, 'r')
+    opening.catch(() => { this.#fd = undefined }) // the next one tries again
+    return opening
   }
 }

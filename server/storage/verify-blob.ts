@@ -3,7 +3,7 @@ import type { BlobStore } from './blob-store.js'
 import { readPieces } from './open-blob.js'
 
 /** Reads a blob again and compares it with its name. */
-export async function verifyBlob(blobs: BlobStore, sha256: string): Promise<'ok' | 'missing' | 'damaged'> {
+export async function verifyBlob(blobs: Pick<BlobStore, 'open'>, sha256: string): Promise<'ok' | 'missing' | 'damaged'> {
   const blob = await blobs.open(sha256)
   if (blob === undefined) return 'missing'
   try {

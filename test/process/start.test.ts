@@ -87,6 +87,17 @@ test('devpi-init tells what there is from the start, refuses a folder that has a
   expect([code, stdout]).toEqual([0, expect.stringMatching(/no|0/i)])
 })
 
+test('devpi-fsck makes and removes nothing where the files are: who runs it may be another user than the server', async () => {
+  await run('devpi-init', ['--root-passwd', 'mellon'])
+  const digest = 'ab'.repeat(32)
+  for (const below of ['files/ab', 'files/+tmp']) await mkdir(join(folder, below), { recursive: true })
+  for (const file of [`files/ab/${digest}`, 'files/+tmp/1']) await writeFile(join(folder, file), 'content')
+  const before = await readdir(join(folder, 'files'), { recursive: true })
+  const { code, stdout } = await run('devpi-fsck', [])
+  expect([code, stdout]).toEqual([0, expect.stringContaining('1 of which nothing names')])
+  expect(await readdir(join(folder, 'files'), { recursive: true })).toEqual(before)
+})
+
 test.each([
   ['whose database is gone', 'files/ab', 'ab'.repeat(32)],
   ['whose database lost its first file', 'db', '000005.ldb'],

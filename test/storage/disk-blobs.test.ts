@@ -72,6 +72,17 @@ test('makes the folders that a copy of the store left out, as they were empty', 
   }
 })
 
+test('makes a folder again that somebody removed while the store is open, before and after its first blob', async () => {
+  await using blobs = await DiskBlobs.open(folder)
+  const sha256 = sha256Of(content(9))
+  for (const count of [1, 1, 3]) {
+    await rm(join(folder, sha256.slice(0, 2)), { recursive: true })
+    await Promise.all(Array.from({ length: count }, () => blobs.putBytes(content(9))))
+    expect(await verifyBlob(blobs, sha256)).toBe('ok')
+  }
+  expect(await readdir(join(folder, '+tmp'))).toEqual([])
+})
+
 test('finds damage, and heals it when the bytes come again', async () => {
   await using blobs = await DiskBlobs.open(folder)
   using blob = await blobs.putBytes(content(50))
