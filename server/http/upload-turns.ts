@@ -6,6 +6,8 @@ const APART_MS = 50
 const LONGEST_WAIT_MS = 2000
 /** How long the server is looked at before the verdict is a new one. */
 const WINDOW_MS = 100
+/** What it did in a longer time without uploads says nothing of how busy it is now. */
+const LONGEST_WINDOW_MS = 1000
 /**
  * Share of the time in which the main thread has something to do, from which on it counts as busy. One that sends
  * all the pages it can has 0.7 to 0.9 where its clients run on the same cores, as they have to wait for each other.
@@ -64,9 +66,10 @@ export class UploadTurns {
   #look(now: number): void {
     const window = this.#window
     window.uploads += 1
-    if (now - window.since < WINDOW_MS) return
+    const ms = now - window.since
+    if (ms < WINDOW_MS) return
     const pages = this.#pages() - window.pages
-    this.#pagesNeedIt = pages >= PAGES_PER_UPLOAD * window.uploads && this.#utilization(window.utilization).utilization >= BUSY
+    this.#pagesNeedIt = ms <= LONGEST_WINDOW_MS && pages >= PAGES_PER_UPLOAD * window.uploads && this.#utilization(window.utilization).utilization >= BUSY
     this.#window = this.#newWindow()
   }
 

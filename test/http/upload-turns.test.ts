@@ -81,6 +81,14 @@ test('what it saw is forgotten when the pages get fewer', async () => {
   expect(await takeTurns(3)).toEqual([])
 })
 
+test('what pages did before a pause without uploads keeps back none after it', async () => {
+  pass(3_600_000, { busy: 0.95, sent: 20_000_000 })
+  pass(600_000, { busy: 0.01, sent: 10 })
+  expect(await takeTurns(100)).toEqual([])
+  pass(120, { busy: 0.95, sent: 2000 })
+  expect(await takeTurns(2)).toEqual([50])
+})
+
 test('looks at its own thread when nothing else is said', async () => {
   const own = new UploadTurns({ pages: () => 0 })
   await own.take()
