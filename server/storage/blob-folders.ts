@@ -1,4 +1,4 @@
-import { mkdir, readdir } from 'node:fs/promises'
+import { mkdir, readdir, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FolderSync } from './folder-sync.js'
 
@@ -17,11 +17,19 @@ export class BlobFolders implements AsyncDisposable {
     this.#folder = folder
   }
 
-  /** Makes those that are missing: a folder made for an upload would have to reach the disk before its file does. */
+  /**
+   * Makes those that are missing: a folder made for an upload would have to reach the disk before its file does.
+   * Where a full disk has no room for all of them it is left as it was, and keeps nobody from reading.
+   */
   async make(): Promise<void> {
     const there = new Set(await readdir(this.#folder))
     const missing = NAMES.filter((name) => !there.has(name))
-    await Promise.all(missing.map((name) => mkdir(join(this.#folder, name))))
+    let fits = true
+    await Promise.all(missing.map((name) => mkdir(this.path(name)).catch((error: unknown) => {
+      if (!isFull(error)) throw error
+      fits = false
+    })))
+    if (!fits) await Promise.allSettled(missing.map((name) => rmdir(this.path(name)))) // the database needs the little there is
     await this.#syncAll() // an earlier process may have died between making a folder and this
   }
 
@@ -66,7 +74,12 @@ export class BlobFolders implements AsyncDisposable {
   }
 
   async #makeOne(name: string): Promise<void> {
-    if ((await mkdir(this.path(name), { recursive: true })) === undefined) return
+    try {
+      await mkdir(this.path(name)) // not `recursive`, which says ENOENT where a disk is full
+    } catch (error) {
+      if (codeOf(error) === 'EEXIST') return
+      throw error
+    }
     await this.#syncAll()
     const old = this.#syncs.get(name) // of the folder that is gone
     this.#syncs.delete(name)
@@ -77,6 +90,12 @@ export class BlobFolders implements AsyncDisposable {
     await using sync = new FolderSync(this.#folder)
     await sync.sync()
   }
+}
+
+/** Whether the disk is full, or a quota used up. */
+export function isFull(error: unknown): boolean {
+  const code = codeOf(error)
+  return code === 'ENOSPC' || code === 'EDQUOT'
 }
 
 /** Of an error of the system. */

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rename, rm, stat, unlink, utimes } from 'node
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { Refusal } from '#log-format/api/refusal.js'
-import { BlobFolders, codeOf } from './blob-folders.js'
+import { BlobFolders, codeOf, isFull } from './blob-folders.js'
 import { BlobPins } from './blob-pins.js'
 import type { BlobStat, BlobStore, ListedBlob, OpenBlob, PinnedBlob, ReceivedBlob, ReceiveOptions } from './blob-store.js'
 import { ContentHasher, isSha256 } from './content-hash.js'
@@ -274,8 +274,7 @@ async function unlessMissing<T>(action: () => Promise<T>): Promise<T | undefined
 
 /** A full disk, or a used-up quota, is a refusal. */
 export function storageError(error: unknown): unknown {
-  const code = codeOf(error)
-  if (code !== 'ENOSPC' && code !== 'EDQUOT') return error
+  if (!isFull(error)) return error
   return new Refusal('storage-full', 'the disk of the server is full; nothing was stored, try again when there is room', {
     cause: error,
   })
