@@ -56,6 +56,8 @@ export class PromoteRequests implements AsyncDisposable {
   readonly #stop = new AbortController()
   readonly #running: Promise<void>
   #isChanged = false
+  /** What could not be done last, and was told. */
+  #told = ''
   #wake: () => void = () => undefined
 
   constructor(serverDir: string, promote: (options: PromoteOptions) => Promise<string>, logger: Logger) {
@@ -73,14 +75,14 @@ export class PromoteRequests implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const { signal } = this.#stop
-    await this.#noting(async () => {
+    await this.#noting('begin', async () => {
       await rm(join(this.#serverDir, REQUEST_FILE), { force: true })
       await rm(join(this.#serverDir, ANSWER_FILE), { force: true })
     })
     this.#watch()
     while (!signal.aborted) {
       this.#isChanged = false
-      await this.#noting(() => this.#look())
+      await this.#look()
       await this.#change()
     }
   }
@@ -89,15 +91,22 @@ export class PromoteRequests implements AsyncDisposable {
     const request = join(this.#serverDir, REQUEST_FILE)
     const [, id, option] = /^([0-9a-f]{32})(?: (\S+))?$/.exec((await textOf(request)) ?? '') ?? []
     if (id === undefined) return
-    await rm(request, { force: true })
-    await this.#answer(id, { lostSecrets: option === ACCEPT_LOST_SECRETS ? 'accept' : 'refuse' })
+    await this.#noting(id, async () => {
+      await rm(request, { force: true })
+      await this.#answer(id, { lostSecrets: option === ACCEPT_LOST_SECRETS ? 'accept' : 'refuse' })
+    })
   }
 
-  /** A folder that takes no files, as on a full disk, ends neither this nor the server. */
-  async #noting(step: () => Promise<void>): Promise<void> {
+  /**
+   * A folder that takes no files, as on a full disk, ends neither this nor the server. Told once of each
+   * request: one that cannot be taken away is met again whenever the folder changes, as by a log file in it.
+   */
+  async #noting(what: string, step: () => Promise<void>): Promise<void> {
     try {
       await step()
     } catch (error) {
+      if (this.#told === what) return
+      this.#told = what
       this.#logger.error({ err: error }, `requests to be promoted cannot be answered in ${this.#serverDir}`)
     }
   }
