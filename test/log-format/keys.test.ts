@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { FOREIGN_FAMILY, keys, locatePath } from '#log-format/keys.js'
 import { checkMutation } from '#log-format/mutation.js'
+import { checkFileBasename, checkGroupName, checkIndexName, checkUserName, checkVersionText, isKeySegment } from '#log-format/names.js'
+import { isPep440, versionIdentity } from '#log-format/version.js'
 
 test.each([
   ['alice/.config', 'user', ['alice']],
@@ -30,6 +32,37 @@ test('a path that was built is found again', () => {
       for (const key of [keys.group({ group: user }), keys.member({ group: index, user }), keys.token({ user, id: index }), keys.index({ user, index }), keys.link({ user, index, project, version, basename }), keys.metadata({ user, index, project, version })]) {
         expect(locatePath(key.path)).toEqual({ family: key.family, segments: key.segments })
       }
+    }),
+  )
+})
+
+const accepted = (check: (name: string) => void) => (name: string): boolean => {
+  try {
+    check(name)
+    return true
+  } catch {
+    return false
+  }
+}
+/** Names like the fixed parts of paths. */
+const odd = fc.constantFrom(...Object.values(keys).flatMap(({ pattern }) => pattern.split('/')), '.config', '.metadata', '+link', '+mirror', '+spelling', '+f', '+m', '+token')
+const namedBy = (check: (name: string) => void): fc.Arbitrary<string> => fc.oneof(odd, fc.string({ unit: 'grapheme', minLength: 1 }).filter(isKeySegment)).filter(accepted(check))
+
+/** The writer takes the family of a key as it is given, and a replica finds it by the path. */
+test('whatever names may be given to users, indexes, groups, versions and files, a path is found again', () => {
+  const project = fc.constantFrom('demo', 'config', 'link', 'f')
+  const version = fc.oneof(namedBy(checkVersionText), fc.constant('1.0'))
+  fc.assert(
+    fc.property(namedBy(checkUserName), namedBy(checkIndexName), namedBy(checkGroupName), project, version, namedBy(checkFileBasename), (user, index, group, project, version, basename) => {
+      const release = { user, index, project, version }
+      const dirs = { dirA: 'abc', dirB: '0123456789abc' }
+      const wheel = `${project}-1.0-${basename}.whl` // what is mirrored has the name of an archive
+      const found = [
+        keys.user(release), keys.group({ group }), keys.member({ group, user }), keys.index(release), keys.renamed(release), keys.project(release), keys.version(release), keys.metadata(release), keys.link({ ...release, basename }),
+        keys.file({ ...release, ...dirs, basename }), keys.mirrorFile({ ...release, basename: wheel }), keys.mirrorPath({ ...release, ...dirs, basename: wheel }),
+        ...(isPep440(version) ? [keys.spelling({ ...release, identity: versionIdentity(version) })] : []),
+      ]
+      for (const key of found) expect(locatePath(key.path)).toEqual({ family: key.family, segments: key.segments })
     }),
   )
 })
