@@ -70,6 +70,8 @@ export class Evictor implements AsyncDisposable {
   readonly #stop = new AbortController()
   #bytes = 0
   #running: Promise<void> | undefined
+  /** Whether something was stored while it looked, which it may have missed. */
+  #isStale = false
 
   constructor(input: EvictorInput, logger: Logger) {
     this.#input = input
@@ -80,7 +82,8 @@ export class Evictor implements AsyncDisposable {
   /** To be told of every file that a mirror stored. */
   stored(bytes: number): void {
     this.#bytes += bytes
-    if (this.#bytes > this.#input.mostBytes) this.#start()
+    this.#isStale = true
+    this.#startIfDue()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -88,9 +91,17 @@ export class Evictor implements AsyncDisposable {
     await this.#running
   }
 
+  #startIfDue(): void {
+    if (this.#running === undefined && this.#isStale && this.#bytes > this.#input.mostBytes) this.#start()
+  }
+
   #start(): void {
     if (this.#stop.signal.aborted) return
-    this.#running ??= this.#evict().finally(() => { this.#running = undefined })
+    this.#isStale = false
+    this.#running = this.#evict().finally(() => {
+      this.#running = undefined
+      this.#startIfDue()
+    })
   }
 
   async #evict(): Promise<void> {
