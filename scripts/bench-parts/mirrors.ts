@@ -87,7 +87,7 @@ async function fileRows({ server, upstream, bare, quick, folder }: Servers, huge
     const relay = `/relay?url=http://127.0.0.1:${upstream.port}${source}`
     const direct = await download(upstream.port, source, size)
     shares.ours.push(direct / (await download(server.port, path, size)))
-    shares.installed.push((await downloadAsInstaller(upstream.port, source, size, folder)) / (await downloadAsInstaller(server.port, pathForInstaller, size, folder)))
+    shares.installed.push(await shareForInstaller(round, { direct: [upstream.port, source], ours: [server.port, pathForInstaller] }, size, folder))
     shares.relayed.push(direct / (await download(bare.port, relay, size)))
     shares.kept.push(direct / (await download(bare.port, `${relay}&keeping`, size)))
   }
@@ -115,6 +115,19 @@ async function fileOf(server: Listening, project: string): Promise<string> {
   if (status !== 200) throw new Error(`the page of ${project} was answered with ${status}: ${body.toString()}`)
   const { files } = JSON.parse(body.toString()) as { files: { url: string }[] }
   return new URL(files[0]?.url ?? '', `http://localhost/alice/child/+simple/${project}/`).pathname
+}
+
+interface Place {
+  readonly direct: readonly [port: number, path: string]
+  readonly ours: readonly [port: number, path: string]
+}
+
+/** Takes turns in which comes first, as each leaves the disk something to write. */
+async function shareForInstaller(round: number, { direct, ours }: Place, size: number, folder: string): Promise<number> {
+  const load = ([port, path]: Place['ours']): Promise<number> => downloadAsInstaller(port, path, size, folder)
+  if (round % 2 === 0) return (await load(direct)) / (await load(ours))
+  const oursMs = await load(ours)
+  return (await load(direct)) / oursMs
 }
 
 /** As `download`, with what an installer does with the bytes: it checks their digest and keeps them in a file. */

@@ -125,12 +125,12 @@ function answerErrors(deps: Deps): ErrorRequestHandler {
   return (error: unknown, req, res, _next) => {
     if (error instanceof RequestAborted) return void res.destroy()
     drainOrClose(req, res)
-    if (isNotOpen(error)) { sendRefusal(req, res, inAMoment(error), isForApi(req.method) ? { always: 'json' } : {}); return }
     if (error instanceof Refusal) { sendRefusal(req, res, error, isForApi(req.method, error.kind) ? { always: 'json' } : {}); return; }
     if (isBadUrl(error)) { sendRefusal(req, res, badUrl()); return; }
     const request = requestIdOf(req)
     const faultId = deps.newRequestId()
     deps.reportFault(error, { faultId, request, url: req.originalUrl })
+    if (isNotOpen(error)) { sendRefusal(req, res, inAMoment(req.method, error), isForApi(req.method) ? { always: 'json' } : {}); return }
     sendFault(req, res, faultId)
   }
 }
@@ -140,9 +140,10 @@ function isForApi(method: string, kind?: Refusal['kind']): boolean {
   return (method !== 'GET' && method !== 'HEAD') || kind === 'unsupported-media-type'
 }
 
-/** Of a read that came while the database was being opened again, after a write that failed. */
-function inAMoment(cause: unknown): Refusal {
-  return new Refusal('not-available', 'the server opens its database again; try again in a moment', { headers: { 'Retry-After': '1' }, cause })
+/** Of a read of the database that came while it was being opened again, after a write that failed. */
+function inAMoment(method: string, cause: unknown): Refusal {
+  const whatToDo = isRead(method) ? 'try again in a moment' : 'look in a moment whether the change was made, before you try again'
+  return new Refusal('not-available', `the server opens its database again; ${whatToDo}`, { headers: { 'Retry-After': '1' }, cause })
 }
 
 /** Express could not decode the path. */
