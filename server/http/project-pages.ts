@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { IndexRef } from '#server/commands/lookups.js'
+import type { Serial } from '#log-format/serial.js'
 import { readContributions } from '#server/stages/contributions.js'
 import { type Basis, isCurrent, LivePages, type PageParts } from '#server/stages/live-pages.js'
 import { LONGEST_PROJECT_NAME } from '#server/packaging/project-name.js'
@@ -17,6 +18,8 @@ import { type NodeIdentity, nodeHeaders } from './respond.js'
 /** A page ready to be sent. */
 export interface ProjectPage {
   readonly body: PageBody
+  /** The serial at which it is this page; one that waited for its upstream is of a later one than the request. */
+  readonly serial: Serial
   readonly etag: string
   readonly contentType: string
   /** What {@link POLICY_HEADER} says; undefined where nothing is hidden. */
@@ -126,7 +129,7 @@ export class ProjectPages implements Disposable {
     const body = renderProjectPage({ ref: stage, project, links, answer, contributions })
     const order = contributions.map(({ ref }) => `${ref.user}/${ref.index}`)
     const etag = this.#etag(answer, [links.key, project, 'at', stage.reader.serial, ...order, ...hiddenPart(key)])
-    return { body, etag, contentType: answer.contentType, policy: policyHeader({ hidden }) }
+    return { body, serial: stage.reader.serial, etag, contentType: answer.contentType, policy: policyHeader({ hidden }) }
   }
 
   /**
@@ -160,7 +163,7 @@ export class ProjectPages implements Disposable {
   }
 
   #render(stage: OpenStage, project: string, links: LinkBase, answer: SimpleAnswer, parts: PageParts): Omit<CachedPage, 'freshUntil'> {
-    const { contributions, basis, key } = parts
+    const { contributions, basis, serial, key } = parts
     const policy = policyHeader(parts)
     const body = renderProjectPage({ ref: stage, project, links, answer, contributions })
     const order = contributions.map(({ ref }) => nameOf(ref))
@@ -168,7 +171,7 @@ export class ProjectPages implements Disposable {
     const { contentType } = answer
     const notModified = [...pageHeaders(this.#node, { etag, contentType, policy }), 'X-DEVPI-SERIAL', '']
     const whole = ['Content-Length', String(body.length), ...notModified]
-    return { body, etag, contentType, policy, basis, whole, notModified, used: true }
+    return { body, serial, etag, contentType, policy, basis, whole, notModified, used: true }
   }
 
   #send(request: IncomingMessage, response: ServerResponse, page: CachedPage): void {
@@ -217,7 +220,7 @@ export class ProjectPages implements Disposable {
 }
 
 /** Every header of a page but its serial and length, names and values in turn. */
-function pageHeaders(node: NodeIdentity, page: Omit<ProjectPage, 'body'>): string[] {
+function pageHeaders(node: NodeIdentity, page: Omit<ProjectPage, 'body' | 'serial'>): string[] {
   return [
     ...['Content-Type', page.contentType],
     ...['ETag', page.etag],

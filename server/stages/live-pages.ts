@@ -1,3 +1,4 @@
+import type { Serial } from '#log-format/serial.js'
 import { scopes } from '#server/projections/last-changed.js'
 import type { Storage } from '#server/storage/storage.js'
 import { type ChangeCell, ChangeCells, isRetired } from './change-cells.js'
@@ -8,6 +9,8 @@ import { applyPolicies, type ShownParts } from './policies.js'
 
 /** The parts of a page at one moment, and what would have to change for it to be different. */
 export interface PageParts extends ShownParts {
+  /** The head of that moment. */
+  readonly serial: Serial
   readonly basis: Basis
 }
 
@@ -23,11 +26,13 @@ const ATTEMPTS = 20
 
 /** Head state of pages for whoever renders and caches them. */
 export class LivePages implements Disposable {
+  readonly #storage: Storage
   readonly #projects: LiveProjects
   readonly #changes: ChangeCells
 
   /** `onForget` is called when bases made so far no longer follow the head. */
   constructor(storage: Storage, onForget: () => void, limits: { readonly mostFiles?: number; readonly mostCells?: number } = {}) {
+    this.#storage = storage
     this.#projects = new LiveProjects(storage, limits)
     this.#changes = new ChangeCells(storage, onForget, limits)
   }
@@ -54,7 +59,7 @@ export class LivePages implements Disposable {
         return ref === undefined || snapshot === undefined || !shows(stage, ref, isOpen) ? [] : [{ ref, snapshot }]
       })
       if (settings.some(({ serial }) => serial > stage.reader.serial) || pages.some(isRetired)) return 'outdated'
-      return { ...applyPolicies(stage.policies, project, contributions), basis: basisOf([...settings, ...pages]) }
+      return { ...applyPolicies(stage.policies, project, contributions), serial: this.#storage.head.serial, basis: basisOf([...settings, ...pages]) }
     }
   }
 

@@ -93,7 +93,7 @@ async function sendList(deps: Deps, req: Request, res: Response, serial: Serial 
     return deps.pages.listEtag(opened, answer, upstreams.digests)
   })
   const { etag } = result
-  setPageHeaders(res, stage, { etag, contentType: answer.contentType })
+  setPageHeaders(res, { serial: stage.reader.serial, etag, contentType: answer.contentType })
   if (upstreams.failure !== undefined) setHeaders(res, stalePageHeaders(deps.now()))
   if (etagMatches(req.headers['if-none-match'], etag)) return void res.status(304).end()
   res.status(200)
@@ -110,7 +110,7 @@ async function sendPage(deps: Deps, req: Request, res: Response, serial: Serial 
   const links = linkBase(deps, req, ref, serial)
   const asked: AskedMirrors = new Map()
   let upstreams: UpstreamsState | undefined
-  const { stage, result: page } = await withStage(deps, req, ref, serial, async (opened) => {
+  const { result: page } = await withStage(deps, req, ref, serial, async (opened) => {
     const input = { stage: opened, project: ref.project, links, answer }
     if (serial !== undefined) return deps.pages.pageAt(input)
     upstreams = await askUpstreams(deps, opened, ref.project, asked)
@@ -118,7 +118,7 @@ async function sendPage(deps: Deps, req: Request, res: Response, serial: Serial 
   })
   if (page === undefined && upstreams?.failure !== undefined) throw upstreams.failure
   if (page === undefined) throw new Refusal('not-found', `The project ${ref.project} does not exist.`)
-  setPageHeaders(res, stage, page)
+  setPageHeaders(res, page)
   if (page.policy !== undefined) res.setHeader(POLICY_HEADER, page.policy)
   if (upstreams?.failure !== undefined) setHeaders(res, stalePageHeaders(deps.now()))
   if (etagMatches(req.headers['if-none-match'], page.etag)) return void res.status(304).end()
@@ -145,8 +145,8 @@ async function withStage<T extends object | undefined>(
   throw new Refusal('not-available', `the settings of ${indexName(ref)} change faster than they can be read; try again`)
 }
 
-function setPageHeaders(res: Response, stage: OpenStage, page: { readonly etag: string; readonly contentType: string }): void {
-  setSerial(res, stage.reader.serial)
+function setPageHeaders(res: Response, page: { readonly serial: Serial; readonly etag: string; readonly contentType: string }): void {
+  setSerial(res, page.serial)
   res.setHeader('Content-Type', page.contentType)
   res.setHeader('ETag', page.etag)
   res.setHeader('Cache-Control', PAGE_CACHE_CONTROL)
