@@ -392,14 +392,3 @@ test('after a restart the page is revalidated, not fetched; without its upstream
   expect(await (await second.fetch(path)).text()).toBe('kept-1.0.zip')
   expect((await page('unknown', 'bob/mirror', second)).status).toBe(502)
 })
-
-test('a page that is fetched first says the serial at which it is there, for replicas that wait for it', async () => {
-  for (const method of ['GET', 'HEAD']) {
-    const project = `cold-${method.toLowerCase()}`
-    upstream.project(project, [file(`${project.replace('-', '_')}-1.0.zip`)])
-    const before = server.head()
-    const reply = await server.fetch(`/alice/dev/+simple/${project}/`, { method, headers: { accept: SIMPLE_JSON } })
-    await reply.arrayBuffer()
-    expect([reply.status, server.head(), Number(reply.headers.get('x-devpi-serial'))]).toEqual([200, before + 1, before + 1])
-  }
-})

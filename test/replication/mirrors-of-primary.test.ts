@@ -57,6 +57,15 @@ test('pages and files of an upstream come through the primary, which alone asks 
   for (const server of [primary, replica, second]) expect(await server.running.blobs.stat(sha256Of(file.bytes))).toBeDefined()
 })
 
+test.each(['GET', 'HEAD'])('a %s that has a page fetched says the serial at which it is there, which replicas wait for', async (method) => {
+  const project = `cold-${method.toLowerCase()}`
+  upstream.project(project, [{ filename: `${project.replace('-', '_')}-1.0.zip`, content: Buffer.from(method) }])
+  const before = primary.head()
+  const reply = await primary.fetch(`/alice/dev/+simple/${project}/`, { method, headers: { accept: SIMPLE_JSON } })
+  await reply.arrayBuffer()
+  expect([reply.status, primary.head(), Number(reply.headers.get('x-devpi-serial'))]).toEqual([200, before + 1, before + 1])
+})
+
 test('metadata that the primary reads out of the tail of a wheel comes from there, and from the wheel once that is here', async () => {
   const file = wheel('tailed', '1.0', { padding: 200_000 })
   upstream.project('tailed', [{ filename: file.filename, content: file.bytes }])
