@@ -1,4 +1,5 @@
 import { performance, type EventLoopUtilization } from 'node:perf_hooks'
+import { setTimeout as rest } from 'node:timers/promises'
 
 /** Between the beginnings of two uploads while pages keep the server busy. */
 const APART_MS = 50
@@ -47,7 +48,7 @@ export class UploadTurns {
     this.#pages = pages
     this.#now = now ?? (() => performance.now())
     this.#utilization = utilization ?? ((before) => performance.eventLoopUtilization(before))
-    this.#wait = wait ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms)))
+    this.#wait = wait ?? rest
     this.#window = this.#newWindow()
   }
 

@@ -20,8 +20,10 @@ export class Changelog implements EntryStore {
     return new Changelog(db, await headIn(db))
   }
 
-  async refresh(): Promise<void> {
+  async refresh(): Promise<boolean> {
+    const { serial } = this.#head
     this.#head = await headIn(this.#db)
+    return this.#head.serial > serial
   }
 
   get head(): ChainHead {

@@ -27,8 +27,8 @@ export interface Append {
 export interface EntryStore {
   readonly head: ChainHead
   append(append: Append): Promise<void>
-  /** Looks what the head is, after an append that failed: its entries may be stored all the same. */
-  refresh(): Promise<void>
+  /** Looks what the head is, after an append that failed: its entries may be stored all the same. Resolves to whether they are. */
+  refresh(): Promise<boolean>
   /** Entries from `from` up to, not including, `to`, at most those up to the head of now; a few hundred at a time. */
   read(from: Serial, to?: Serial): AsyncIterable<readonly StoredEntry[]>
 }

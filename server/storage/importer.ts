@@ -95,9 +95,8 @@ export class Importer {
     if (this.#failure === undefined) return
     const { db, entries, onCommit } = this.#options
     await db.mended()
-    const before = entries.head.serial
-    await entries.refresh()
-    if (entries.head.serial > before && this.#unsure !== undefined) {
+    const isStored = await entries.refresh()
+    if (isStored && this.#unsure !== undefined) {
       this.#count(this.#unsure)
       onCommit(this.#unsure.committed)
     }

@@ -18,36 +18,16 @@ import { findEpochStart, historyIn, type Reign } from './epoch-start.js'
 import { Keyspace } from './keyspace.js'
 import { dropUnfinishedSnapshot } from './load-snapshot.js'
 import { Notes } from './notes.js'
-import type { Projection } from './projection.js'
 import { type Fence, FENCE_FACT, fenceSentence, fenceText, parseFence, promotionFrame } from './promotion.js'
 import { readSnapshot } from './read-snapshot.js'
 import type { Reader } from './reader.js'
 import { checkFormat, factIn, nodeIn, refreshShapes } from './open.js'
-import type { RebuildProgress } from './rebuild.js'
 import { cursorRow, ENTRY_ROWS, factOperation, factRow, projectionRow } from './rows.js'
+import type { EntrySource, StorageOptions } from './storage-options.js'
 import type { Transaction } from './transaction.js'
 import { openVault, type Vault } from './vault.js'
 import { forgetSecretChanges, noteSecretChangesFrom, readSecretsSince, SECRETS_CURSOR, type SecretsSince, writeSecrets } from './vault-changes.js'
 import { type Committed, type CommittedEntry, type WriteCounts, Writer, type WriterOptions } from './writer.js'
-
-export interface StorageOptions {
-  /** The server directory; the database is in its folder `db`. */
-  readonly folder: string
-  readonly projections: readonly Projection[]
-  readonly onRebuild?: (progress: RebuildProgress) => void
-  /** Where entries come from: transactions here, unless they come from another node; may be decided by what was noted before. */
-  readonly source?: EntrySource | ((known: KnownState) => EntrySource)
-  /** Free bytes on the disk of the folder; replaced in tests. */
-  readonly freeBytes?: (folder: string) => Promise<number>
-}
-
-export type EntrySource = 'transactions' | 'import'
-
-/** What a database says of its node before anything is done with it. */
-export interface KnownState {
-  readonly head: Serial
-  fact(name: string): string | undefined
-}
 
 /** The log, the keyspace folded from it, its projections, and the one who writes: the writer, or on a replica the importer. */
 export class Storage implements AsyncDisposable {

@@ -180,9 +180,8 @@ export class Writer {
     this.#write()
     while (this.#writing !== undefined) await this.#writing // refuses those who wait for what was sealed since
     await db.mended()
-    const before = entries.head.serial
-    await entries.refresh()
-    if (entries.head.serial > before && this.#unsure !== undefined) {
+    const isStored = await entries.refresh()
+    if (isStored && this.#unsure !== undefined) {
       this.#count(this.#unsure)
       onCommit(this.#unsure.committed)
     }

@@ -89,8 +89,13 @@ test('what pages did before a pause without uploads keeps back none after it', a
   expect(await takeTurns(2)).toEqual([50])
 })
 
-test('looks at its own thread when nothing else is said', async () => {
-  const own = new UploadTurns({ pages: () => 0 })
+test('looks at its own thread and clock when nothing else is said', async () => {
+  const own = new UploadTurns({ pages: () => (pages += 1000) })
   await own.take()
-  expect(own.counts.heldBack).toBe(0)
+  const start = performance.now()
+  while (performance.now() - start < 150); // is busy
+  await own.take()
+  await own.take()
+  expect(own.counts.heldBack).toBe(1)
+  expect(performance.now() - start).toBeGreaterThan(150 + 45)
 })

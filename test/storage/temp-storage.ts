@@ -10,7 +10,8 @@ import type { ProjectValue } from '#log-format/values.js'
 import { Database } from '#server/storage/database.js'
 import type { Projection } from '#server/storage/projection.js'
 import type { Committed } from '#server/storage/writer.js'
-import { Storage, type StorageOptions } from '#server/storage/storage.js'
+import { Storage } from '#server/storage/storage.js'
+import type { StorageOptions } from '#server/storage/storage-options.js'
 
 export interface TempFolder extends AsyncDisposable {
   readonly path: string

@@ -21,8 +21,8 @@ class HeldStore implements EntryStore {
     this.head = append.head
   }
 
-  refresh(): Promise<void> {
-    return Promise.resolve()
+  refresh(): Promise<boolean> {
+    return Promise.resolve(false)
   }
 
   end(error?: Error): void {
